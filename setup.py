@@ -1,0 +1,62 @@
+"""Metadata of minifcn: what it is called, what it needs, what it installs."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """Read `__version__` as text: building must not need NumPy, so it must not import minifcn."""
+    source = (HERE / "minifcn" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__(?:\s*:\s*\w+)?\s*=\s*"([^"]+)"', source, re.MULTILINE)
+    if found is None:
+        raise RuntimeError('minifcn/__init__.py has no line __version__ = "..."')
+    return found.group(1)
+
+
+# The engine imports NumPy alone. The other three are small and serve the `minifcn` command: it reads
+# and writes images (Pillow), keeps checkpoints (safetensors) and shows progress (tqdm).
+CORE = ["numpy>=2,<3", "pillow>=10", "safetensors>=0.4", "tqdm>=4.60"]
+
+EXTRAS = {
+    "cuda12": ["cupy-cuda12x[ctk]>=14"],
+    "cuda13": ["cupy-cuda13x[ctk]>=14"],
+    "plots": ["matplotlib>=3.8"],
+    "onnx": ["onnx>=1.16"],
+    "mpi": ["mpi4py>=4"],
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "matplotlib>=3.8"],
+    # A formatter or a type checker of another minor release judges otherwise, so these are held.
+    "dev": ["ruff==0.17.*", "mypy==2.4.*", "types-tqdm"],
+}
+
+setup(
+    name="minifcn",
+    version=version(),
+    description="Fully convolutional networks from scratch in NumPy, readable and checked",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The minifcn developers",
+    license="MIT",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    packages=find_packages(include=["minifcn", "minifcn.*"]),
+    package_data={"minifcn": ["py.typed", "**/*.cu", "**/*.cuh", "**/*.json"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["minifcn = minifcn.cli:main"]},
+    keywords=["autograd", "deep learning", "semantic segmentation", "FCN", "NumPy", "CuPy"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Environment :: Console",
+        "Intended Audience :: Education",
+        "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
+)
