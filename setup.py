@@ -17,8 +17,8 @@ def version() -> str:
     return found.group(1)
 
 
-# The engine imports NumPy alone. The other three are small and serve the `minifcn` command: it reads
-# and writes images (Pillow), keeps checkpoints (safetensors) and shows progress (tqdm).
+# The engine imports NumPy alone. The other three are small and serve the `minifcn` command: it
+# reads and writes images (Pillow), keeps checkpoints (safetensors) and shows progress (tqdm).
 CORE = ["numpy>=2,<3", "pillow>=10", "safetensors>=0.4", "tqdm>=4.60"]
 
 EXTRAS = {
