@@ -1,9 +1,9 @@
 """How long `import minifcn` takes on top of `import numpy`.
 
-    cost = median over rounds of (numpy and minifcn) - (numpy alone),   target: cost <= numpy / 2
+    cost = median over rounds of (numpy and minifcn) - (numpy alone)      target: cost <= numpy / 2
 
-Each time is that of a fresh interpreter from its first line to its last, so what Python itself needs to
-start is left out of both. The two programs take turns, so that a slow minute of the machine hits both.
+Each time is that of the import statement in a fresh interpreter, so what Python itself needs to start
+is left out. The two programs take turns, so that a slow minute of the machine hits both.
 
     python benchmarks/import_time.py --rounds 31 --json import_time.json
 """
