@@ -2,7 +2,7 @@
 
     cost = median over rounds of (numpy and minifcn) - (numpy alone)      target: cost <= numpy / 2
 
-Each time is that of the import statement in a fresh interpreter, so what Python itself needs to start
+Each time is that of the import statements in a fresh interpreter: what Python needs to start
 is left out. The two programs take turns, so that a slow minute of the machine hits both.
 
     python benchmarks/import_time.py --rounds 31 --json import_time.json
