@@ -1,0 +1,41 @@
+"""minifcn: fully convolutional networks from scratch, in NumPy and CuPy.
+
+    import minifcn as mf
+    import minifcn.functional as F
+
+Heavy rooms (nn, models, data, train, infer ...) load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .anomaly import AnomalyError, detect_anomaly
+from .core import Op, Tensor, as_tensor, grad, ones_like, tensor, zeros_like
+from .modes import enable_grad, no_grad
+from .shapes import ShapeError, Window
+from .versions import VersionError
+
+if TYPE_CHECKING:
+    from . import functional, nn, optim
+
+__version__ = "0.1.0"
+
+float16, float32, float64, int64 = np.float16, np.float32, np.float64, np.int64
+
+__all__ = [
+    "AnomalyError", "Op", "ShapeError", "Tensor", "VersionError", "Window", "as_tensor",
+    "detect_anomaly", "enable_grad", "float16", "float32", "float64", "functional", "grad", "int64",
+    "nn", "no_grad", "ones_like", "optim", "tensor", "zeros_like",
+]  # fmt: skip
+
+_ROOMS = ("data", "functional", "infer", "interop", "models", "nn", "optim", "study", "train")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

@@ -1,0 +1,402 @@
+"""core: tensors, operators, and the reverse walk that makes derivatives.
+
+    y = op(x_1, ..., x_n)         forward   gives y
+    g_i = sum_k gy_k dy_k/dx_i    vjp       gives every g_i from gy, written with operators again
+
+A `Tensor` is an array and, if it was recorded, the `Node` that made it. A node is (op, parents, kept
+arrays) and never points to a tensor, so a graph has no reference cycle and goes when its loss goes.
+Since vjps are written with operators, a recorded backward pass can be differentiated again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import device as devices
+from . import kernels
+from .modes import mode, no_grad, recording
+from .operators import Operators
+from .shapes import Shape, ShapeError
+from .versions import Version, VersionError
+
+Array = devices.Array
+_ticks = itertools.count()
+
+
+class Tensor(Operators):
+    """An array that remembers how it was made.
+
+    >>> x = tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "_node", "_version", "data")
+
+    def __init__(self, data: Array, requires_grad: bool = False) -> None:
+        self.data = data
+        self._version = Version()
+        self._node: Node | None = None
+        if requires_grad:
+            self.requires_grad = True
+
+    @staticmethod
+    def _of(data: Array, node: Node | None, version: Version) -> Tensor:
+        made = Tensor.__new__(Tensor)
+        made.data, made._node, made._version = data, node, version
+        return made
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient can flow to this tensor."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self._node is not None and self._node.op is not None:
+            raise ValueError(
+                f"requires_grad: this tensor was made by {self._node}; only a leaf can be set, "
+                f"use .detach()"
+            )
+        if wanted and not np.issubdtype(self.data.dtype, np.floating):
+            raise TypeError(f"requires_grad: dtype is {self.data.dtype}, expected a floating type")
+        if not wanted:
+            self._node = None
+        elif self._node is None:
+            self._node = Node(None, (), (), self.data)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operator made this tensor."""
+        return self._node is None or self._node.op is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has gathered in this leaf."""
+        return None if self._node is None else self._node.grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if self._node is None:
+            raise ValueError("grad: this tensor does not require a gradient")
+        if gradient is not None and gradient.shape != self.shape:
+            raise ShapeError(f"grad: shape is {gradient.shape}, expected {self.shape}")
+        self._node.grad = gradient
+
+    def detach(self) -> Tensor:
+        """The same array with no history."""
+        return Tensor._of(self.data, None, self._version)
+
+    def backward(self, gradient: Tensor | None = None, retain_graph: bool = True) -> None:
+        """Add d self / d leaf to the `grad` of every leaf; `gradient` weighs the elements of self.
+
+        With `retain_graph=False` the kept arrays are let go on the way: less memory, but no second
+        backward through this graph.
+        """
+        if self._node is None:
+            raise ValueError("backward: this tensor was not recorded; no input requires a gradient")
+        seed = _seed("backward", self, gradient)
+        graph = _graph([self._node])
+        leaves = {node for node in graph if node.op is None or node.retains}
+        found = _walk(graph, [(self._node, seed)], leaves, False, not retain_graph)
+        for node, g in found.items():
+            with no_grad():
+                node.grad = g if node.grad is None else node.grad + g
+
+    def retain_grad(self) -> None:
+        """Let `backward` store the gradient here too, though this is no leaf."""
+        if self._node is None:
+            raise ValueError("retain_grad: this tensor does not require a gradient")
+        self._node.retains = True
+
+    def written(self, writer: str) -> None:
+        """Say that `data` was changed in place, and by whom."""
+        self._version.bump(writer)
+
+    def __repr__(self) -> str:
+        body = np.array2string(devices.to_host(self.data), separator=", ", prefix="tensor(")
+        made_by = f", made by {self._node.op.name}" if self._node and self._node.op else ""
+        leaf = ", requires_grad=True" if self._node and self._node.op is None else ""
+        return f"tensor({body}, dtype={self.data.dtype}{leaf}{made_by})"
+
+
+class Node:
+    """One recorded call: the op, the nodes of its inputs, and the arrays that its vjp names."""
+
+    __slots__ = ("dtype", "grad", "kept", "layer", "op", "order", "parents", "retains", "shape")
+
+    def __init__(
+        self,
+        op: Op | None,
+        parents: tuple[Node | None, ...],
+        kept: tuple[tuple[Array, Version, int], ...] | None,
+        y: Array,
+    ) -> None:
+        self.op, self.parents, self.kept = op, parents, kept
+        self.shape, self.dtype = y.shape, y.dtype
+        self.order = next(_ticks)  # parents always have a smaller one: a topological order for free
+        self.grad: Tensor | None = None
+        self.retains = False
+        self.layer = mode.layer
+
+    def __str__(self) -> str:
+        name = "a leaf" if self.op is None else self.op.name
+        return f"{name} (layer {self.layer})" if self.layer else name
+
+
+class Op:
+    """A frozen value of static parameters, with `shape`, `forward`, `vjp` and `samples`.
+
+    shape(*shapes)       the shape that forward promises; raises ShapeError
+    forward(k, *arrays)  y, or (y, *extras); k = the kernels of the arrays' device
+    vjp(gy, ...)         one entry per input: a Tensor, None, or a function that makes the Tensor (called
+                         only if somebody wants it). It names what it needs: inputs of forward, `y`, or
+                         the op's `extras`; exactly that is kept
+    samples()            (op, *draws) tuples for the contract test
+    """
+
+    name: ClassVar[str]
+    extras: ClassVar[tuple[str, ...]] = ()
+    linear: ClassVar[bool] = False  # in its first input; the contract test then checks the adjoint
+    views: ClassVar[bool] = False  # y may share memory with the first input
+    registry: ClassVar[dict[str, type[Op]]] = {}
+    _keeps: ClassVar[tuple[tuple[str, int], ...]] = ()
+
+    shape: ClassVar[Callable[..., Shape]]
+    forward: ClassVar[Callable[..., Any]]
+    vjp: ClassVar[Callable[..., Sequence[Any]]]
+    samples: ClassVar[Callable[[], Iterable[tuple[Any, ...]]]]
+
+    def __init_subclass__(cls) -> None:
+        cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls._keeps = tuple(_place(cls, name) for name in _arguments(cls.vjp)[2:])
+        Op.registry[cls.name] = cls
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Run forward, and record it if a gradient may be asked for."""
+        arrays = [x.data for x in inputs]
+        shape = self.shape(*[a.shape for a in arrays])
+        k = kernels.of(self.name, arrays)
+        out = self.forward(k, *arrays)
+        y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
+        assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
+        if mode.trace:
+            mode.trace(self, inputs, y)
+        version = inputs[0]._version if self.views else Version()
+        if not mode.recording or all(x._node is None for x in inputs):
+            return Tensor._of(y, None, version)
+        kept = []
+        for kind, index in self._keeps:
+            if kind == "input":
+                source = inputs[index]._version
+                kept.append((arrays[index], source, source.count))
+            else:
+                kept.append((y if kind == "y" else extras[index], version, version.count))
+        node = Node(self, tuple(x._node for x in inputs), tuple(kept), y)
+        return Tensor._of(y, node, version)
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _place(cls: type[Op], name: str) -> tuple[str, int]:
+    """Where `cls.vjp` finds the array it calls `name`."""
+    inputs = [p for p in _arguments(cls.forward)[2:]]
+    if name == "y":
+        return "y", 0
+    if name in inputs:
+        return "input", inputs.index(name)
+    if name in cls.extras:
+        return "extra", cls.extras.index(name)
+    raise TypeError(
+        f"{cls.__name__}.vjp asks for {name!r}; it may name only {', '.join(inputs)}, y"
+        f"{''.join(', ' + extra for extra in cls.extras)}"
+    )
+
+
+def _graph(roots: Iterable[Node]) -> list[Node]:
+    """All nodes from which `roots` were made, newest first."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for parent in stack.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=lambda node: -node.order)
+
+
+def _walk(
+    graph: list[Node],
+    seeds: list[tuple[Node, Tensor]],
+    wanted: set[Node],
+    create_graph: bool,
+    release: bool = False,
+) -> dict[Node, Tensor]:
+    """The chain rule, newest node first: the gradient of the seeds for every wanted node.
+
+    Gradients live in a local dict, not in the graph: a second walk is safe, and each one's memory goes
+    as soon as it is passed on.
+    """
+    useful: set[Node] = set()
+    for node in reversed(graph):
+        if node in wanted or any(parent in useful for parent in node.parents if parent is not None):
+            useful.add(node)
+    flowing: dict[Node, Tensor] = {}
+    found: dict[Node, Tensor] = {}
+    with recording(create_graph):
+        for node, g in seeds:
+            _add(flowing, node, g)
+        for node in graph:
+            gy = flowing.pop(node, None)
+            if gy is None or node not in useful:
+                continue
+            if node in wanted:
+                found[node] = gy
+            if node.op is not None:
+                _pull_back(node, node.op, gy, useful, flowing)
+                if release:
+                    node.kept = None
+    return found
+
+
+def _pull_back(
+    node: Node, op: Op, gy: Tensor, useful: set[Node], flowing: dict[Node, Tensor]
+) -> None:
+    """Pass gy through one op's vjp to the parents that lead to somebody who asked."""
+    outer, mode.layer = mode.layer, f"backward of {node}"
+    try:
+        entries = op.vjp(gy, *_kept_tensors(node, op))
+        if len(entries) != len(node.parents):
+            raise TypeError(
+                f"{op.name}: vjp returned {len(entries)} gradients for {len(node.parents)} inputs"
+            )
+        for axis, (parent, entry) in enumerate(zip(node.parents, entries, strict=True)):
+            if parent is None or parent not in useful or entry is None:
+                continue
+            g = entry() if callable(entry) else entry
+            if g.data.shape != parent.shape or g.data.dtype != parent.dtype:
+                raise ShapeError(
+                    f"{op.name}: vjp's gradient for input {axis} is {g.data.shape} {g.data.dtype}, "
+                    f"expected {parent.shape} {parent.dtype}"
+                )
+            _add(flowing, parent, g)
+    finally:
+        mode.layer = outer
+
+
+def _add(flowing: dict[Node, Tensor], node: Node, g: Tensor) -> None:
+    other = flowing.get(node)
+    flowing[node] = g if other is None else other + g
+
+
+def _kept_tensors(node: Node, op: Op) -> list[Tensor]:
+    """The arrays that vjp names, as tensors that are still part of the graph."""
+    if node.kept is None:
+        raise ValueError(f"backward: {node} was already passed with retain_graph=False")
+    tensors = []
+    for (array, version, count), (kind, index) in zip(node.kept, op._keeps, strict=True):
+        if version.count != count:
+            name = "y" if kind == "y" else _arguments(op.vjp)[2 + len(tensors)]
+            raise VersionError(
+                f"backward: {node} kept {name} {array.shape}, which {version.writer} has changed "
+                f"since; run the forward pass again, or write to a copy"
+            )
+        source = {"input": node.parents[index] if kind == "input" else None, "y": node}.get(kind)
+        tensors.append(Tensor._of(array, source, version))
+    return tensors
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor, ...]:
+    """d (sum_k grad_outputs_k . outputs_k) / d inputs_i, one tensor per input.
+
+    With `create_graph` the result is recorded and can be differentiated again. An input that the
+    outputs do not depend on is an error, or zeros with `allow_unused`.
+
+    >>> x = tensor([3.0], requires_grad=True)
+    >>> (g,) = grad(x**3, x, create_graph=True)
+    >>> (h,) = grad(g, x)
+    >>> g.item(), h.item()
+    (27.0, 18.0)
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    gys = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or [None] * len(ys))
+    if len(gys) != len(ys):
+        raise ValueError(f"grad: {len(gys)} grad_outputs for {len(ys)} outputs, expected as many")
+    for index, x in enumerate(xs):
+        if x._node is None:
+            raise ValueError(f"grad: input {index} does not require a gradient")
+    seeds = [(y._node, _seed("grad", y, g)) for y, g in zip(ys, gys, strict=True) if y._node]
+    nodes = [x._node for x in xs if x._node is not None]
+    found = _walk(_graph(node for node, _ in seeds), seeds, set(nodes), create_graph)
+    for index, node in enumerate(nodes):
+        if node not in found and not allow_unused:
+            raise ValueError(
+                f"grad: the outputs do not depend on input {index}; pass allow_unused=True for zeros"
+            )
+    return tuple(
+        found[node] if node in found else zeros_like(x) for node, x in zip(nodes, xs, strict=True)
+    )
+
+
+def _seed(op: str, y: Tensor, gy: Tensor | None) -> Tensor:
+    if gy is None:
+        if y.data.size != 1:
+            raise ShapeError(f"{op}: the output has shape {y.shape}; give a gradient of that shape")
+        return ones_like(y)
+    gy = as_tensor(gy)
+    if gy.shape != y.shape or gy.dtype != y.dtype:
+        raise ShapeError(
+            f"{op}: the gradient is {gy.shape} {gy.dtype}, the output {y.shape} {y.dtype}"
+        )
+    return gy
+
+
+def tensor(
+    data: Any, dtype: Any = None, requires_grad: bool = False, device: str = "cpu"
+) -> Tensor:
+    """A tensor with a copy of `data`; Python numbers become float32, arrays keep their dtype.
+
+    >>> tensor([1.0, 2.0]).dtype, tensor(np.zeros(2)).dtype, tensor([1, 2]).dtype
+    (dtype('float32'), dtype('float64'), dtype('int64'))
+    """
+    array = np.array(data.numpy() if isinstance(data, Tensor) else data, dtype=dtype)
+    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic, Tensor)):
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: dtype is {array.dtype}, expected float, int or bool")
+    return Tensor(devices.to_device(array, device), requires_grad)
+
+
+def as_tensor(value: Any) -> Tensor:
+    """`value` itself if it is a tensor; an array becomes a constant without a copy."""
+    if isinstance(value, Tensor):
+        return value
+    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+        return Tensor(value)
+    return tensor(value)
+
+
+def zeros_like(x: Tensor) -> Tensor:
+    """Zeros of x's shape, dtype and device."""
+    return Tensor(kernels.of("zeros_like", [x.data]).full(x.shape, 0, x.data))
+
+
+def ones_like(x: Tensor) -> Tensor:
+    """Ones of x's shape, dtype and device."""
+    return Tensor(kernels.of("ones_like", [x.data]).full(x.shape, 1, x.data))

@@ -1,0 +1,256 @@
+r"""arithmetic: + - * / with broadcasting in the public functions, none in the operators.
+
+    y = a + b    ga = gy          gb = gy
+    y = a - b    ga = gy          gb = -gy
+    y = a b      ga = gy b        gb = gy a
+    y = a / b    ga = gy / b      gb = -gy y / b
+    y = f x      gx = f gy        y = x + t    gx = gy        (f, t: Python numbers)
+    y = x^p      gx = gy p x^(p-1)
+
+Shape   all: same; the public functions first broadcast as NumPy does
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from ..core import Op, Tensor, as_tensor
+from ..device import Array
+from ..samples import Uniform, draw
+from ..shapes import Shape, ShapeError
+from .broadcast import broadcast_shapes, broadcast_to
+
+
+@dataclass(frozen=True)
+class Add(Op):
+    """y = a + b."""
+
+    linear = True
+
+    def shape(self, a: Shape, b: Shape) -> Shape:
+        return a
+
+    def forward(self, k: Any, a: Array, b: Array) -> Array:
+        y: Array = k.add(a, b)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor, Tensor]:
+        return gy, gy
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Add(), draw("2 3"), draw("2 3")
+
+
+@dataclass(frozen=True)
+class Sub(Op):
+    """y = a - b."""
+
+    def shape(self, a: Shape, b: Shape) -> Shape:
+        return a
+
+    def forward(self, k: Any, a: Array, b: Array) -> Array:
+        y: Array = k.subtract(a, b)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor, Tensor]:
+        return gy, neg(gy)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Sub(), draw("4 1 2"), draw("4 1 2")
+
+
+@dataclass(frozen=True)
+class Mul(Op):
+    """y = a b."""
+
+    linear = True
+
+    def shape(self, a: Shape, b: Shape) -> Shape:
+        return a
+
+    def forward(self, k: Any, a: Array, b: Array) -> Array:
+        y: Array = k.multiply(a, b)
+        return y
+
+    def vjp(self, gy: Tensor, a: Tensor, b: Tensor) -> tuple[Any, Any]:
+        return lambda: gy * b, lambda: gy * a
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Mul(), draw("3 2"), draw("3 2")
+
+
+@dataclass(frozen=True)
+class Div(Op):
+    """y = a / b."""
+
+    linear = True
+
+    def shape(self, a: Shape, b: Shape) -> Shape:
+        return a
+
+    def forward(self, k: Any, a: Array, b: Array) -> Array:
+        y: Array = k.divide(a, b)
+        return y
+
+    def vjp(self, gy: Tensor, b: Tensor, y: Tensor) -> tuple[Any, Any]:
+        return lambda: gy / b, lambda: neg(gy * y / b)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Div(), draw("3 2"), draw("3 2", Uniform)
+
+
+@dataclass(frozen=True)
+class Scale(Op):
+    """y = f x."""
+
+    factor: float
+    linear = True
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.scale(x, self.factor)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor]:
+        return (Scale(self.factor)(gy),)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Scale(-2.5), draw("2 3")
+        yield Scale(0.125), draw("")
+
+
+@dataclass(frozen=True)
+class Shift(Op):
+    """y = x + t."""
+
+    term: float
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.shift(x, self.term)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor]:
+        return (gy,)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Shift(1.5), draw("2 3")
+        yield Shift(-3.0), draw("4")
+
+
+@dataclass(frozen=True)
+class Pow(Op):
+    """y = x^p."""
+
+    exponent: float
+
+    def shape(self, x: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.power(x, self.exponent)
+        return y
+
+    def vjp(self, gy: Tensor, x: Tensor) -> tuple[Tensor]:
+        p = self.exponent
+        return (gy * Scale(p)(Pow(p - 1)(x)) if p != 0 else Scale(0)(gy),)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Pow(2), draw("2 3")
+        yield Pow(3), draw("4")
+        yield Pow(0.5), draw("2 3", Uniform)
+        yield Pow(-1.5), draw("3", Uniform)
+
+
+def _numbers(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
+    """Both as tensors of one shape."""
+    a, b = as_tensor(a), as_tensor(b)
+    shape = broadcast_shapes(op, a=a.shape, b=b.shape)
+    return broadcast_to(a, shape), broadcast_to(b, shape)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not hasattr(value, "dtype")
+
+
+def add(a: Any, b: Any) -> Tensor:
+    """a + b, with broadcasting."""
+    if _is_number(b):
+        return Shift(b)(a)
+    if _is_number(a):
+        return Shift(a)(b)
+    return Add()(*_numbers("add", a, b))
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    """a - b, with broadcasting."""
+    if _is_number(b):
+        return Shift(-b)(a)
+    if _is_number(a):
+        return Shift(a)(neg(b))
+    return Sub()(*_numbers("sub", a, b))
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """a b element by element, with broadcasting."""
+    if _is_number(b):
+        return Scale(b)(a)
+    if _is_number(a):
+        return Scale(a)(b)
+    return Mul()(*_numbers("mul", a, b))
+
+
+def div(a: Any, b: Any) -> Tensor:
+    """a / b element by element, with broadcasting."""
+    if _is_number(b) and b != 0:
+        return Scale(1 / b)(a)
+    if _is_number(a):
+        return mul(Pow(-1)(as_tensor(b)), a)
+    if _is_number(b):
+        b = mul(as_tensor(a), 0) + b
+    return Div()(*_numbers("div", a, b))
+
+
+def neg(x: Tensor) -> Tensor:
+    """-x."""
+    return Scale(-1)(x)
+
+
+def pow(x: Tensor, exponent: float) -> Tensor:
+    """x^p for a Python number p."""
+    if not _is_number(exponent):
+        raise TypeError(f"pow: exponent is {exponent!r}, expected a Python number")
+    return Pow(exponent)(as_tensor(x))
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """x^(1/2)."""
+    return pow(x, 0.5)
+
+
+def add_bias(op: str, y: Tensor, bias: Tensor | None) -> Tensor:
+    """y + bias along axis 1 (O), if there is a bias."""
+    if bias is None:
+        return y
+    bias = as_tensor(bias)
+    if bias.shape != (y.shape[1],):
+        raise ShapeError(
+            f"{op}: bias has shape {bias.shape}, but axis 1 of the result is {y.shape[1]}, "
+            f"expected ({y.shape[1]},)"
+        )
+    return y + bias.reshape(1, -1, *(1,) * (builtins.max(y.ndim, 2) - 2))

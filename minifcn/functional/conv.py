@@ -1,0 +1,271 @@
+r"""conv: convolution, transposed convolution, and the gradient of the weight. One triad.
+
+There is one trilinear form over image x, weight w and output-side g, with the geometry of one Window:
+
+    T(x, w, g) = sum_{n,o,c,i,j,u,v}  g[n,o,i,j]  w[o,c,u,v]  x[n, c', s i + d u - p, s j + d v - p]
+
+with c' = (o div (O/G)) C/G + c, and x = 0 outside the image. Each operator is the gradient of T in the
+slot that it lacks, so the derivative of each is made of the other two, to any order:
+
+    y = conv2d(x, w)            = dT/dg      gx = conv_transpose2d(gy, w)   gw = conv2d_weight(x, gy)
+    x = conv_transpose2d(g, w)  = dT/dx      gg = conv2d(gx, w)             gw = conv2d_weight(gx, g)
+    w = conv2d_weight(x, g)     = dT/dw      gx = conv_transpose2d(g, gw)   gg = conv2d(x, gw)
+
+Transposed convolution is the convolution's backward pass: the same operator, called by both.
+
+Shape   x: N C H W    w: O C/G KH KW    g, y: N O P Q    P = floor((H + pads - d (KH-1) - 1) / s) + 1
+Cost    N O C/G KH KW P Q multiply-adds each; the columns of im2col are made again, not kept
+Source  Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2-4
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import Op, Tensor, as_tensor
+from ..device import Array
+from ..samples import Draw
+from ..shapes import Padding, Pair, Shape, ShapeError, Window, bind, whole
+from .arithmetic import add_bias
+
+
+@dataclass(frozen=True)
+class Conv2d(Op):
+    """dT/dg: slide the weight over the image."""
+
+    window: Window
+    linear = True
+
+    def shape(self, x: Shape, w: Shape) -> Shape:
+        return x[0], w[0], *self.window.out
+
+    def forward(self, k: Any, x: Array, w: Array) -> Array:
+        y: Array = k.conv2d(x, w, self.window)  # N O P Q
+        return y
+
+    def vjp(self, gy: Tensor, x: Tensor, w: Tensor) -> tuple[Callable[[], Tensor], ...]:
+        return (
+            lambda: ConvTranspose2d(self.window)(gy, w),  # N C H W
+            lambda: Conv2dWeight(self.window)(x, gy),  # O C/G KH KW
+        )
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        for window, x, w, _ in _samples():
+            yield Conv2d(window), x, w
+
+
+@dataclass(frozen=True)
+class ConvTranspose2d(Op):
+    """dT/dx: let every output pixel paint its kernel back onto the image."""
+
+    window: Window
+    linear = True
+
+    def shape(self, g: Shape, w: Shape) -> Shape:
+        return g[0], w[1] * self.window.groups, *self.window.image
+
+    def forward(self, k: Any, g: Array, w: Array) -> Array:
+        x: Array = k.conv_transpose2d(g, w, self.window)  # N C H W
+        return x
+
+    def vjp(self, gx: Tensor, g: Tensor, w: Tensor) -> tuple[Callable[[], Tensor], ...]:
+        return (
+            lambda: Conv2d(self.window)(gx, w),  # N O P Q
+            lambda: Conv2dWeight(self.window)(gx, g),  # O C/G KH KW
+        )
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        for window, _, w, g in _samples():
+            yield ConvTranspose2d(window), g, w
+
+
+@dataclass(frozen=True)
+class Conv2dWeight(Op):
+    """dT/dw: correlate image and output-side gradient, tap by tap."""
+
+    window: Window
+    linear = True
+
+    def shape(self, x: Shape, g: Shape) -> Shape:
+        return g[1], x[1] // self.window.groups, *self.window.kernel
+
+    def forward(self, k: Any, x: Array, g: Array) -> Array:
+        w: Array = k.conv2d_weight(x, g, self.window)  # O C/G KH KW
+        return w
+
+    def vjp(self, gw: Tensor, x: Tensor, g: Tensor) -> tuple[Callable[[], Tensor], ...]:
+        return (
+            lambda: ConvTranspose2d(self.window)(g, gw),  # N C H W
+            lambda: Conv2d(self.window)(x, gw),  # N O P Q
+        )
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        for window, x, _, g in _samples():
+            yield Conv2dWeight(window), x, g
+
+
+def _samples() -> Iterator[tuple[Window, Draw, Draw, Draw]]:
+    """(window, x, w, g): strides with a remainder, dilation, lopsided padding, groups, depthwise, 1x1."""
+    # fmt: off
+    cases = [  # N  C  O   image   kernel    stride   padding           dilation  groups
+        (2, 3, 4, (5, 6), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+        (2, 2, 3, (8, 7), (2, 3), (3, 2), ((1, 0), (2, 1)), (1, 1), 1),
+        (1, 4, 6, (7, 9), (3, 2), (2, 1), ((1, 1), (0, 3)), (2, 3), 2),
+        (2, 3, 6, (4, 5), (3, 3), (1, 2), ((1, 1), (1, 1)), (1, 1), 3),
+        (3, 4, 2, (3, 4), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+        (1, 2, 2, (6, 5), (1, 1), (2, 3), ((0, 0), (0, 0)), (1, 1), 2),
+    ]
+    # fmt: on
+    for N, C, O, image, kernel, stride, padding, dilation, groups in cases:
+        window = Window.for_conv("sample", image, kernel, stride, padding, dilation, groups)
+        x, w = Draw((N, C, *image)), Draw((O, C // groups, *kernel))
+        yield window, x, w, Draw((N, O, *window.out))
+
+
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: Padding = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Cross-correlate images with kernels; what deep learning calls convolution.
+
+    y[n,o,i,j] = bias[o] + sum_{c,u,v} weight[o,c,u,v] x[n, c', s i + d u - p, s j + d v - p]
+
+    `padding`: int | (h, w) | ((top, bottom), (left, right)) | "valid" | "same" (TensorFlow's rule, also
+    with stride: P = ceil(H / s), the odd pixel at bottom and right) | "same_lower" (at top and left).
+
+    Shape   x: N C H W, weight: O C/G KH KW, bias: O  ->  y: N O P Q
+
+    >>> import minifcn as mf
+    >>> x = mf.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+    >>> conv2d(x, mf.tensor([[[[1.0, 10.0]]]])).tolist()
+    [[[[21.0, 32.0], [54.0, 65.0]]]]
+    """
+    x, weight = as_tensor(x), as_tensor(weight)
+    letters = ("N C H W", x.shape), ("O C/G KH KW", weight.shape)
+    sizes = bind("conv2d", x=letters[0], weight=letters[1])
+    groups = _check_groups("conv2d", "x", sizes["C"], groups)
+    if sizes["C"] != sizes["C/G"] * groups:
+        raise ShapeError(
+            f"conv2d: axis 1 (C/G) of weight is {sizes['C/G']}, but axis 1 (C) of x is {sizes['C']} "
+            f"and groups is {groups}, expected {sizes['C'] // groups}"
+            f"\n    x: N C H W           = {x.shape}\n    weight: O C/G KH KW  = {weight.shape}"
+        )
+    _check_groups("conv2d", "weight", sizes["O"], groups, "0 (O)")
+    window = Window.for_conv(
+        "conv2d",
+        (sizes["H"], sizes["W"]),
+        _kernel("conv2d", weight),
+        stride,
+        padding,
+        dilation,
+        groups,
+    )
+    return add_bias("conv2d", Conv2d(window)(x, weight), bias)
+
+
+def conv_transpose2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | Pair = 1,
+    padding: Padding = 0,
+    output_padding: int | Pair = 0,
+    groups: int = 1,
+    dilation: int | Pair = 1,
+    output_size: int | Pair | None = None,
+) -> Tensor:
+    """Transposed convolution: the backward pass of `conv2d` in the image, used forward, to upsample.
+
+    y[n,c,h,k] = bias[c] + sum of x[n,o,i,j] weight[o,c,u,v] over s i + d u - p = h, s j + d v - p = k
+
+    Padding crops the result; `output_padding` makes it longer at bottom and right, with computed values.
+    `output_size` chooses among the sizes that a convolution of the same arguments maps back to x's.
+    "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P + max(d (KH-1) + 1 - s, 0).
+
+    Shape   x: N O P Q, weight: O C/G KH KW, bias: C  ->  y: N C H W
+            H = s (P - 1) + d (KH - 1) + 1 - top - bottom + output_padding
+
+    >>> import minifcn as mf
+    >>> x = mf.tensor([[[[1.0, 10.0]]]])
+    >>> conv_transpose2d(x, mf.tensor([[[[1.0, 2.0, 3.0]]]]), stride=2).tolist()
+    [[[[1.0, 2.0, 13.0, 20.0, 30.0]]]]
+    """
+    x, weight = as_tensor(x), as_tensor(weight)
+    sizes = bind("conv_transpose2d", x=("N O P Q", x.shape), weight=("O C/G KH KW", weight.shape))
+    groups = _check_groups("conv_transpose2d", "x", sizes["O"], groups, "1 (O)")
+    window = Window.for_transpose(
+        "conv_transpose2d",
+        (sizes["P"], sizes["Q"]),
+        _kernel("conv_transpose2d", weight),
+        stride,
+        padding,
+        output_padding,
+        output_size,
+        dilation,
+        groups,
+    )
+    return add_bias("conv_transpose2d", ConvTranspose2d(window)(x, weight), bias)
+
+
+def conv2d_weight(
+    x: Tensor,
+    g: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair = 1,
+    padding: Padding = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The gradient of a convolution's weight: correlate x with g, one tap at a time.
+
+    w[o,c,u,v] = sum_{n,i,j} g[n,o,i,j] x[n, c', s i + d u - p, s j + d v - p]
+
+    Shape   x: N C H W, g: N O P Q  ->  w: O C/G KH KW; P and Q are those of the convolution
+    """
+    x, g = as_tensor(x), as_tensor(g)
+    sizes = bind("conv2d_weight", x=("N C H W", x.shape), g=("N O P Q", g.shape))
+    groups = _check_groups("conv2d_weight", "x", sizes["C"], groups)
+    _check_groups("conv2d_weight", "g", sizes["O"], groups, "1 (O)")
+    kernel = pair_of_kernel("conv2d_weight", kernel_size)
+    image = (sizes["H"], sizes["W"])
+    window = Window.for_conv("conv2d_weight", image, kernel, stride, padding, dilation, groups)
+    for axis, letter in ((2, "P"), (3, "Q")):
+        if g.shape[axis] != window.out[axis - 2]:
+            raise ShapeError(
+                f"conv2d_weight: axis {axis} ({letter}) of g is {g.shape[axis]}, but the convolution "
+                f"gives {window.out[axis - 2]} from axis {axis} of x, {x.shape[axis]}"
+            )
+    return Conv2dWeight(window)(x, g)
+
+
+def pair_of_kernel(op: str, kernel_size: object) -> Pair:
+    """kernel_size as (KH, KW), each at least 1."""
+    from ..shapes import pair
+
+    return pair(op, "kernel_size", kernel_size, 1)
+
+
+def _kernel(op: str, weight: Tensor) -> Pair:
+    KH, KW = weight.shape[2:]
+    if KH < 1 or KW < 1:
+        raise ShapeError(f"{op}: axes 2 and 3 (KH KW) of weight are {KH} {KW}, expected at least 1")
+    return KH, KW
+
+
+def _check_groups(op: str, name: str, size: int, groups: object, axis: str = "1 (C)") -> int:
+    count = whole(op, "groups", groups, 1)
+    if size % count:
+        raise ShapeError(
+            f"{op}: axis {axis} of {name} is {size}, expected a multiple of groups {count}"
+        )
+    return count

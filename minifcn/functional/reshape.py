@@ -1,0 +1,121 @@
+r"""reshape: the same elements under another shape, or with the axes in another order.
+
+    reshape   y = x read in row order as dst       gx = gy read as src
+    permute   y[.. i_a ..] = x[i]                  gx = gy permuted back
+
+Both are their own adjoint's kind: the inverse map carries the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ..core import Op, Tensor, as_tensor
+from ..device import Array
+from ..samples import draw
+from ..shapes import Shape, ShapeError
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """Row order is kept."""
+
+    src: Shape
+    dst: Shape
+    linear = True
+    views = True
+
+    def shape(self, x: Shape) -> Shape:
+        return self.dst
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.reshape(x, self.dst)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor]:
+        return (Reshape(self.dst, self.src)(gy),)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Reshape((2, 6), (3, 4)), draw("2 6")
+        yield Reshape((2, 1, 3), (6,)), draw("2 1 3")
+
+
+@dataclass(frozen=True)
+class Permute(Op):
+    """Axis a of y is axis axes[a] of x."""
+
+    axes: tuple[int, ...]
+    linear = True
+    views = True
+
+    def shape(self, x: Shape) -> Shape:
+        return tuple(x[axis] for axis in self.axes)
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.permute(x, self.axes)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor]:
+        back = sorted(range(len(self.axes)), key=lambda axis: self.axes[axis])
+        return (Permute(tuple(back))(gy),)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Permute((2, 0, 1)), draw("2 3 4")
+        yield Permute((0, 3, 1, 2)), draw("2 3 4 5")
+
+
+def reshape(x: Tensor, *shape: Any) -> Tensor:
+    """`reshape(x, 2, 3)` or `reshape(x, (2, 3))`; one size may be -1.
+
+    >>> import minifcn as mf
+    >>> reshape(mf.tensor([1.0, 2.0, 3.0, 4.0]), 2, -1).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    x = as_tensor(x)
+    sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    dst = tuple(int(size) for size in sizes)
+    if dst.count(-1) == 1:
+        known = prod(size for size in dst if size != -1)
+        free = prod(x.shape) // known if known else 0
+        dst = tuple(free if size == -1 else size for size in dst)
+    if prod(dst) != prod(x.shape) or any(size < 0 for size in dst):
+        raise ShapeError(
+            f"reshape: x has shape {x.shape}, {prod(x.shape)} elements, which do not fit {tuple(sizes)}"
+        )
+    return Reshape(x.shape, dst)(x) if dst != x.shape else x
+
+
+def flatten(x: Tensor, start: int = 0) -> Tensor:
+    """All axes from `start` on as one."""
+    x = as_tensor(x)
+    return reshape(x, (*x.shape[:start], prod(x.shape[start:])))
+
+
+def permute(x: Tensor, *axes: Any) -> Tensor:
+    """`permute(x, 0, 2, 3, 1)` or with a tuple: axis a of the result is axis axes[a] of x."""
+    x = as_tensor(x)
+    order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    normal = tuple(axis % x.ndim if -x.ndim <= axis < x.ndim else axis for axis in order)
+    if sorted(normal) != list(range(x.ndim)):
+        raise ShapeError(
+            f"permute: axes are {tuple(order)}, expected each of 0 to {x.ndim - 1} once (x: {x.shape})"
+        )
+    return Permute(normal)(x)
+
+
+def transpose(x: Tensor, first: int, second: int) -> Tensor:
+    """Swap two axes."""
+    x = as_tensor(x)
+    order = list(range(x.ndim))
+    for axis in (first, second):
+        if not -x.ndim <= axis < x.ndim:
+            raise ShapeError(
+                f"transpose: axis is {axis}, expected {-x.ndim} to {x.ndim - 1} (x: {x.shape})"
+            )
+    order[first], order[second] = order[second], order[first]
+    return Permute(tuple(order))(x)

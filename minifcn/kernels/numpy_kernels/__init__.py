@@ -1,0 +1,10 @@
+"""numpy_kernels: the CPU twin. One file per family; every public function is part of the contract."""
+
+from .conv import *
+from .elementwise import *
+from .loss import *
+from .norm import *
+from .pool import *
+from .random import *
+from .resize import *
+from .structure import *

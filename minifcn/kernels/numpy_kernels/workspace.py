@@ -1,0 +1,30 @@
+"""How much scratch memory a kernel may take at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["limit_workspace", "workspace_limit"]
+
+_limit = [256 << 20]
+
+
+def workspace_limit() -> int:
+    """Bytes that the columns of one convolution may take; 256 MiB unless set."""
+    return _limit[-1]
+
+
+@contextmanager
+def limit_workspace(size: int) -> Iterator[None]:
+    """Within it, columns take at most `size` bytes; one output row at a time is the least.
+
+    The results do not depend on it, but for rounding.
+    """
+    if size < 1:
+        raise ValueError(f"limit_workspace: size is {size}, expected at least 1 byte")
+    _limit.append(int(size))
+    try:
+        yield
+    finally:
+        _limit.pop()

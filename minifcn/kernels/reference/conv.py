@@ -1,0 +1,68 @@
+"""The triad, unfold and fold as loops over  T(x, w, g) = sum g[n,o,i,j] w[o,c,u,v] x[n,c',h,k]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...device import Array
+from ...shapes import Window
+
+__all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
+
+
+def _meetings(window: Window) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """(i, j, u, v, h, k): output pixel, tap, and the image pixel it meets, if there is one."""
+    (P, Q), (KH, KW), (H, W) = window.out, window.kernel, window.image
+    (sh, sw), (dh, dw), (ph, pw) = window.stride, window.dilation, window.pad
+    for i, j in np.ndindex(P, Q):
+        for u, v in np.ndindex(KH, KW):
+            h, k = sh * i + dh * u - ph, sw * j + dw * v - pw
+            if 0 <= h < H and 0 <= k < W:
+                yield i, j, u, v, h, k
+
+
+def conv2d(x: Array, w: Array, window: Window) -> Array:
+    O, CG = w.shape[:2]
+    y = np.zeros((x.shape[0], O, *window.out), x.dtype)
+    for i, j, u, v, h, k in _meetings(window):
+        for n, o, c in np.ndindex(x.shape[0], O, CG):
+            y[n, o, i, j] += w[o, c, u, v] * x[n, o // (O // window.groups) * CG + c, h, k]
+    return y
+
+
+def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
+    O, CG = w.shape[:2]
+    x = np.zeros((g.shape[0], CG * window.groups, *window.image), g.dtype)
+    for i, j, u, v, h, k in _meetings(window):
+        for n, o, c in np.ndindex(g.shape[0], O, CG):
+            x[n, o // (O // window.groups) * CG + c, h, k] += g[n, o, i, j] * w[o, c, u, v]
+    return x
+
+
+def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
+    O, CG = g.shape[1], x.shape[1] // window.groups
+    w = np.zeros((O, CG, *window.kernel), x.dtype)
+    for i, j, u, v, h, k in _meetings(window):
+        for n, o, c in np.ndindex(x.shape[0], O, CG):
+            w[o, c, u, v] += g[n, o, i, j] * x[n, o // (O // window.groups) * CG + c, h, k]
+    return w
+
+
+def unfold(x: Array, window: Window) -> Array:
+    N, C = x.shape[:2]
+    col = np.zeros((N, C, *window.kernel, *window.out), x.dtype)
+    for i, j, u, v, h, k in _meetings(window):
+        for n, c in np.ndindex(N, C):
+            col[n, c, u, v, i, j] = x[n, c, h, k]
+    return col
+
+
+def fold(col: Array, window: Window) -> Array:
+    N, C = col.shape[:2]
+    x = np.zeros((N, C, *window.image), col.dtype)
+    for i, j, u, v, h, k in _meetings(window):
+        for n, c in np.ndindex(N, C):
+            x[n, c, h, k] += col[n, c, u, v, i, j]
+    return x

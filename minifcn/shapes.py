@@ -1,0 +1,294 @@
+"""shapes: what sizes mean, checked before anything is computed.
+
+Every array axis has a letter (docs/notation.md). `bind` checks that one letter has one size over all
+arguments of a call. `Window` is the geometry shared by convolution, transposed convolution, pooling,
+unfold and fold: which image pixel meets which kernel tap for which output pixel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+Padding = int | Sequence[int] | Sequence[Sequence[int]] | str
+
+AXES = ("H", "W")
+
+
+class ShapeError(ValueError):
+    """A size, rank or geometry that the named operator cannot work with."""
+
+
+def bind(op: str, **arguments: tuple[str, Shape]) -> dict[str, int]:
+    """Give each axis letter its size; one letter must have one size.
+
+    `bind("linear", x=("N I", (2, 3)), weight=("O I", (5, 3)))` is {N: 2, I: 3, O: 5}. A letter with a
+    slash, as C/G, is a name like any other.
+    """
+    sizes: dict[str, int] = {}
+    first: dict[str, tuple[str, int]] = {}
+    for name, (letters, shape) in arguments.items():
+        axes = letters.split()
+        if len(axes) != len(shape):
+            raise ShapeError(
+                f"{op}: {name} has {len(shape)} axes {tuple(shape)}, expected {len(axes)}: {letters}"
+            )
+        for axis, (letter, size) in enumerate(zip(axes, shape, strict=True)):
+            if sizes.setdefault(letter, size) != size:
+                other, place = first[letter]
+                raise ShapeError(
+                    f"{op}: axis {axis} ({letter}) of {name} is {size}, "
+                    f"but axis {place} ({letter}) of {other} is {sizes[letter]}{_listing(arguments)}"
+                )
+            first.setdefault(letter, (name, axis))
+    return sizes
+
+
+def _listing(arguments: dict[str, tuple[str, Shape]]) -> str:
+    """One line per argument: its name, its letters, its shape."""
+    width = max(len(f"{name}: {letters}") for name, (letters, _) in arguments.items())
+    lines = []
+    for name, (letters, shape) in arguments.items():
+        lines.append(f"\n    {f'{name}: {letters}':<{width}} = {tuple(shape)}")
+    return "".join(lines)
+
+
+def whole(op: str, name: str, value: object, least: int) -> int:
+    """`value` as an int of at least `least`, or an error that names the argument."""
+    index = getattr(value, "__index__", None)
+    if index is None or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} is {value!r}, expected a whole number")
+    number = int(index())
+    if number < least:
+        raise ShapeError(f"{op}: {name} is {number}, expected at least {least}")
+    return number
+
+
+def pair(op: str, name: str, value: object, least: int) -> Pair:
+    """One number for both axes, or (along H, along W)."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ShapeError(f"{op}: {name} is {value!r}, expected one number or (height, width)")
+        high = whole(op, f"{name} along H", value[0], least)
+        return high, whole(op, f"{name} along W", value[1], least)
+    number = whole(op, name, value, least)
+    return number, number
+
+
+def sides(op: str, padding: object) -> Sides:
+    """int | (h, w) | ((top, bottom), (left, right)) as ((top, bottom), (left, right))."""
+    if isinstance(padding, (tuple, list)) and len(padding) == 2:
+        if all(isinstance(side, (tuple, list)) for side in padding):
+            top, bottom = pair(op, "padding along H", padding[0], 0)
+            left, right = pair(op, "padding along W", padding[1], 0)
+            return (top, bottom), (left, right)
+    elif isinstance(padding, (tuple, list)):
+        raise ShapeError(
+            f"{op}: padding is {padding!r}, expected one number, (height, width) or "
+            f"((top, bottom), (left, right))"
+        )
+    high, wide = pair(op, "padding", padding, 0)
+    return (high, high), (wide, wide)
+
+
+def span(kernel: int, dilation: int) -> int:
+    """Pixels from the first to the last tap:  d (K - 1) + 1."""
+    return dilation * (kernel - 1) + 1
+
+
+def split_pad(total: int, word: str) -> Pair:
+    """TensorFlow's "same" puts the odd pixel at the end, "same_lower" at the start."""
+    small, large = total // 2, total - total // 2
+    return (small, large) if word == "same" else (large, small)
+
+
+def pad_word(op: str, word: str) -> str:
+    """`word`, if it is one of the padding words."""
+    if word not in ("valid", "same", "same_lower"):
+        raise ShapeError(f"{op}: padding is {word!r}, expected 'valid', 'same' or 'same_lower'")
+    return word
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which image pixel meets tap (u, v) for output pixel (i, j):  (s i + d u - p,  s j + d v - p).
+
+    Both sizes are stored, since neither follows from the other: with stride 3 and kernel 2, images of
+    8, 9 and 10 pixels all give 3. `pad` is (top, left); bottom and right follow and may be negative.
+    """
+
+    image: Pair  # H W
+    out: Pair  # P Q
+    kernel: Pair  # KH KW
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pad: Pair = (0, 0)
+    groups: int = 1
+
+    @property
+    def far_pad(self) -> Pair:
+        """Zeros needed below and to the right:  s (P - 1) + d (K - 1) + 1 - H - p; may be negative."""
+        return self._end(0), self._end(1)
+
+    def _end(self, axis: int) -> int:
+        reach = self.stride[axis] * (self.out[axis] - 1) + span(
+            self.kernel[axis], self.dilation[axis]
+        )
+        return reach - self.image[axis] - self.pad[axis]
+
+    def taps(self) -> Iterator[Pair]:
+        """All (u, v) in row order."""
+        for u in range(self.kernel[0]):
+            for v in range(self.kernel[1]):
+                yield u, v
+
+    def grouped(self, groups: int) -> Window:
+        """The same geometry with another number of groups."""
+        return replace(self, groups=groups)
+
+    @staticmethod
+    def for_conv(
+        op: str,
+        image: Pair,
+        kernel: Pair,
+        stride: object = 1,
+        padding: object = 0,
+        dilation: object = 1,
+        groups: int = 1,
+        round_up: bool = False,
+    ) -> Window:
+        """Geometry of a convolution or pooling:  P = floor((H + pads - d (K-1) - 1) / s) + 1.
+
+        `round_up` is pooling's ceil_mode; as in PyTorch, a last window must start inside the image
+        or its near padding. "same": P = ceil(H / s), the odd pixel of padding at bottom and right.
+        """
+        s, d = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
+        pads = _conv_pads(op, padding, image, kernel, s, d)
+        out = [0, 0]
+        for axis in (0, 1):
+            reach, padded = span(kernel[axis], d[axis]), image[axis] + sum(pads[axis])
+            if reach > padded or image[axis] < 0:
+                raise ShapeError(
+                    f"{op}: along {AXES[axis]}, kernel {kernel[axis]} with dilation {d[axis]} spans "
+                    f"{reach}, but image {image[axis]} + {pads[axis][0]} + {pads[axis][1]} padding "
+                    f"is only {padded}"
+                )
+            room = padded - reach
+            steps = -(-room // s[axis]) if round_up else room // s[axis]
+            if round_up and steps * s[axis] >= image[axis] + pads[axis][0]:
+                steps -= 1
+            out[axis] = steps + 1
+        near = (pads[0][0], pads[1][0])
+        return Window(image, (out[0], out[1]), kernel, s, d, near, groups)
+
+    @staticmethod
+    def for_transpose(
+        op: str,
+        out: Pair,
+        kernel: Pair,
+        stride: object = 1,
+        padding: object = 0,
+        output_padding: object = 0,
+        output_size: object = None,
+        dilation: object = 1,
+        groups: int = 1,
+    ) -> Window:
+        """Geometry of a transposed convolution, whose input is the window's `out`.
+
+        H = s (P - 1) + d (K - 1) + 1 - top - bottom + output_padding; "same": H = s P; "valid":
+        H = s P + max(d (K-1) + 1 - s, 0). `output_size` chooses among the H that a convolution of
+        the same arguments maps back to P.
+        """
+        s, d = pair(op, "stride", stride, 1), pair(op, "dilation", dilation, 1)
+        extra = pair(op, "output_padding", output_padding, 0)
+        asked = None if output_size is None else pair(op, "output_size", output_size, 0)
+        if asked is not None and extra != (0, 0):
+            raise ShapeError(
+                f"{op}: output_padding is {extra} and output_size is {asked}, expected one of them"
+            )
+        if isinstance(padding, str):
+            if extra != (0, 0):
+                raise ShapeError(
+                    f"{op}: output_padding is {extra}, but padding {padding!r} fixes the size; "
+                    f"use output_size"
+                )
+            solve = _word_solver(op, pad_word(op, padding))
+        else:
+            solve = _number_solver(op, sides(op, padding), extra)
+        image, near = [0, 0], [0, 0]
+        for axis in (0, 1):
+            wish = None if asked is None else asked[axis]
+            image[axis], near[axis] = solve(axis, out[axis], span(kernel[axis], d[axis]), s[axis],
+                                            d[axis], wish)  # fmt: skip
+        return Window((image[0], image[1]), out, kernel, s, d, (near[0], near[1]), groups)
+
+
+def _conv_pads(
+    op: str, padding: object, image: Pair, kernel: Pair, stride: Pair, dilation: Pair
+) -> Sides:
+    if not isinstance(padding, str):
+        return sides(op, padding)
+    word = pad_word(op, padding)
+    if word == "valid":
+        return (0, 0), (0, 0)
+    pads = []
+    for axis in (0, 1):
+        out = math.ceil(image[axis] / stride[axis])
+        reach = stride[axis] * (out - 1) + span(kernel[axis], dilation[axis])
+        pads.append(split_pad(max(reach - image[axis], 0), word))
+    return pads[0], pads[1]
+
+
+# (axis, P, span, s, d, wished H or None) -> (H, pad before)
+Solver = Callable[[int, int, int, int, int, int | None], Pair]
+
+
+def _word_solver(op: str, word: str) -> Solver:
+    def solve(axis: int, out: int, reach: int, s: int, d: int, wish: int | None) -> Pair:
+        if word == "valid":
+            default, least = s * out + max(reach - s, 0), s * (out - 1) + reach
+            possible = range(least, least + s)
+        else:
+            default = s * out
+            possible = range(max(default - s + 1, 0), default + 1)
+        size = _choose(op, axis, out, default if wish is None else wish, possible)
+        before = split_pad(max(s * (out - 1) + reach - size, 0), word)[0]
+        return size, 0 if word == "valid" else before
+
+    return solve
+
+
+def _number_solver(op: str, pads: Sides, extra: Pair) -> Solver:
+    def solve(axis: int, out: int, reach: int, s: int, d: int, wish: int | None) -> Pair:
+        if extra[axis] >= max(s, d):
+            raise ShapeError(
+                f"{op}: output_padding along {AXES[axis]} is {extra[axis]}, expected less than "
+                f"stride {s} or dilation {d}"
+            )
+        least = s * (out - 1) + reach - sum(pads[axis])
+        if wish is not None:
+            possible = range(max(least, 0), least + max(s, d))
+            return _choose(op, axis, out, wish, possible), pads[axis][0]
+        size = least + extra[axis]
+        if size <= 0:
+            raise ShapeError(
+                f"{op}: along {AXES[axis]}, {out} input pixels with stride {s}, a kernel that spans "
+                f"{reach} and {pads[axis][0]} + {pads[axis][1]} padding give an image of {size}, "
+                f"expected at least 1"
+            )
+        return size, pads[axis][0]
+
+    return solve
+
+
+def _choose(op: str, axis: int, out: int, size: int, possible: range) -> int:
+    if size not in possible:
+        raise ShapeError(
+            f"{op}: output_size along {AXES[axis]} is {size}, but {out} input pixels can give only "
+            f"{', '.join(map(str, possible))}"
+        )
+    return size
