@@ -104,8 +104,8 @@ def named_by(node: ast.AST, package: list[str]) -> Iterator[str]:
         "import_module",
         "__import__",
     }:
-        name = node.args[0]
-        yield str(name.value) if isinstance(name, ast.Constant) else f"<{ast.unparse(name)}>"
+        name = ast.unparse(node.args[0]).lstrip("f").strip("'")
+        yield "minifcn" if name.startswith(".") else name
 
 
 def is_type_checking(node: ast.If) -> bool:
@@ -189,6 +189,7 @@ def test_no_two_rooms_need_each_other() -> None:
         ("core.py", "class A:\n import numpy.random", "numpy.random", "load"),
         ("core.py", "if TYPE_CHECKING:\n from .nn import Module", "minifcn.nn", "never"),
         ("device.py", "def f(): return importlib.import_module('cupy')", "cupy", "call"),
+        ("__init__.py", "def f(n): return import_module(f'.{n}', __name__)", "minifcn", "call"),
     ],
 )
 def test_imports_are_read_right(path: str, source: str, module: str, when: str) -> None:
