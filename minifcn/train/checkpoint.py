@@ -1,0 +1,78 @@
+"""checkpoint: all that a run needs to go on bit for bit, in one safetensors file.
+
+    model/...       parameters and buffers        optimizer/...   momentum buffers
+    losses          one per batch so far          meta            epoch, batch, history, generators
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import files
+
+if TYPE_CHECKING:
+    from .trainer import Trainer
+
+FORMAT = 1
+
+
+def store(path: Path, trainer: Trainer) -> None:
+    """Write the trainer's whole state to `path`."""
+    arrays = {f"model/{name}": t.numpy() for name, t in trainer.model.state_dict().items()}
+    buffers, options = trainer.optimizer.state_dict()
+    arrays |= {f"optimizer/{name}": array for name, array in buffers.items()}
+    arrays["losses"] = np.array(trainer.losses, np.float64)
+    meta = {
+        "kind": "checkpoint",
+        "format": FORMAT,
+        "epoch": trainer.epoch,
+        "batch": trainer.batch,
+        "epochs": trainer.epochs,
+        "batches": len(trainer.loader),
+        "skipped": trainer.skipped,
+        "seconds": trainer.seconds,
+        "history": trainer.history,
+        "base_rates": trainer.base_rates,
+        "optimizer": options,
+        "generators": _generators(trainer),
+    }
+    files.save(path, arrays, meta)
+
+
+def restore(path: Path, trainer: Trainer) -> None:
+    """Set the trainer to the state in `path`."""
+    arrays, meta = files.load(path)
+    if meta.get("kind") != "checkpoint" or meta.get("format") != FORMAT:
+        raise files.FileError(f"resume: {path}: is no checkpoint of this version of minifcn")
+    for name, here in (("epochs", trainer.epochs), ("batches", len(trainer.loader))):
+        if meta[name] != here:
+            raise ValueError(
+                f"resume: {path}: {name} is {meta[name]}, but this run has {here}; the learning rate "
+                f"and the order of the data would not be the same"
+            )
+    trainer.model.load_state_dict(_below("model/", arrays))
+    trainer.optimizer.load_state_dict(_below("optimizer/", arrays), meta["optimizer"])
+    trainer.losses = [float(loss) for loss in arrays["losses"]]
+    trainer.epoch, trainer.batch = meta["epoch"], meta["batch"]
+    trainer.skipped, trainer.seconds = meta["skipped"], meta["seconds"]
+    trainer.history, trainer.base_rates = meta["history"], meta["base_rates"]
+    for name, module in trainer.model.named_modules():
+        if name in meta["generators"]:
+            module.generator.bit_generator.state = meta["generators"][name]
+
+
+def _below(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _generators(trainer: Trainer) -> dict[str, Any]:
+    """The state of every layer's random generator (dropout), by the layer's name."""
+    states = {}
+    for name, module in trainer.model.named_modules():
+        generator = getattr(module, "generator", None)
+        if isinstance(generator, np.random.Generator):
+            states[name] = generator.bit_generator.state
+    return states

@@ -1,0 +1,169 @@
+"""recipe: the choices that turn a data set into a trained small FCN, and the run that follows them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ..data import (
+    ColourJitter,
+    Compose,
+    Loader,
+    Normalize,
+    RandomCrop,
+    RandomFlip,
+    RandomScale,
+)
+from ..device import Array
+from ..infer import Predictor
+from ..models import build
+from ..optim import SGD
+from ..optim.schedule import Poly
+from .metrics import Confusion
+from .trainer import Trainer, segmentation_loss
+
+# ImageNet's mean and spread: the field's habit for photos, and close enough for any other.
+PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters of `minifcn train`, with their defaults."""
+
+    epochs: int = 60
+    batch_size: int = 8
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup: int = 100  # steps
+    power: float = 0.9  # lr falls as (1 - step / steps)^power
+    width: int = 16
+    depth: int = 5
+    cap: int = 128
+    skips: int | None = None
+    balance: float = 0.5  # class weights (mean share / share)^balance; 0: none
+    scale: tuple[float, float] = (0.7, 1.5)  # random enlargement; (1, 1): none
+    jitter: float = 0.2  # brightness, contrast, saturation
+    seed: int = 0
+
+
+def class_weights(dataset: Any, power: float) -> Array | None:
+    """w_k = (mean share / share_k)^power, scaled so that the mean over pixels is 1; unseen classes get 0.
+
+    `power` 0 gives None: no weights.
+    """
+    if power == 0:
+        return None
+    K = dataset.classes.count
+    counts = np.zeros(K, np.int64)
+    for index in range(len(dataset)):
+        label = dataset[index][1]
+        counts += np.bincount(label[label < K].ravel(), minlength=K)[:K]
+    seen = counts > 0
+    share = counts[seen] / counts.sum()
+    weights = np.zeros(K)
+    weights[seen] = (share.mean() / share) ** power
+    weights[seen] /= (weights[seen] * share).sum()
+    return weights.astype(np.float32)
+
+
+def prepare(
+    recipe: Recipe,
+    train_set: Any,
+    val_set: Any | None,
+    *,
+    shrink: int = 1,
+    run: Path | None = None,
+    evaluate_every: int = 1,
+    out: TextIO | None = None,
+) -> tuple[Trainer, Predictor]:
+    """The trainer of a recipe, and the predictor that shares its model.
+
+    `train_set` gives images and labels as the network sees them; `val_set` gives photos and labels at
+    their own size, `shrink` times larger.
+    """
+    classes = train_set.classes
+    rng = np.random.default_rng(recipe.seed)
+    config = {
+        "name": "fcn",
+        "encoder": {
+            "name": "small",
+            "width": recipe.width,
+            "depth": recipe.depth,
+            "cap": recipe.cap,
+        },
+        "classes": classes.count,
+        "skips": recipe.skips,
+    }
+    model = build(config, rng)
+    normalize = Normalize(PHOTO_MEAN, PHOTO_STD)
+    notes = {"recipe": asdict(recipe), "images": len(train_set)}
+    predictor = Predictor(model, classes, normalize, shrink, notes=notes)
+    loader = Loader(
+        train_set,
+        recipe.batch_size,
+        seed=recipe.seed,
+        transform=_transforms(recipe, train_set),
+        normalize=normalize,
+        drop_last=len(train_set) >= recipe.batch_size,
+    )
+    optimizer = SGD(
+        list(model.parameters()),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.momentum > 0,
+    )
+    weight = class_weights(train_set, recipe.balance)
+    void = -100 if classes.void is None else classes.void
+    trainer = Trainer(
+        model,
+        optimizer,
+        loader,
+        epochs=recipe.epochs,
+        loss=segmentation_loss(void, weight),
+        schedule=Poly(recipe.epochs * len(loader), power=recipe.power, warmup=recipe.warmup),
+        evaluate=None if val_set is None else (lambda: summary(evaluate(predictor, val_set))),
+        evaluate_every=evaluate_every,
+        run=run,
+        out=out,
+    )
+    return trainer, predictor
+
+
+def _transforms(recipe: Recipe, train_set: Any) -> Compose:
+    size = train_set[0][0].shape[:2]
+    steps: list[Any] = [RandomFlip(0.5)]
+    if recipe.scale != (1, 1):
+        steps.append(RandomScale(*recipe.scale))
+    steps.append(RandomCrop(size, void=train_set.classes.void))
+    if recipe.jitter:
+        steps.append(ColourJitter(recipe.jitter, recipe.jitter, recipe.jitter))
+    return Compose(tuple(steps))
+
+
+def evaluate(predictor: Predictor, dataset: Any, bar: Any = None) -> Confusion:
+    """Predict every photo of `dataset` and count truth against prediction."""
+    confusion = Confusion(predictor.classes.count)
+    for index in range(len(dataset)):
+        photo, label = dataset[index]
+        predicted = predictor(photo).class_map[0]
+        confusion.add(predicted, label.astype(np.int64), ignore=predictor.classes.void)
+        if bar is not None:
+            bar.advance()
+    return confusion
+
+
+def summary(confusion: Confusion) -> dict[str, Any]:
+    """The four scores in JSON's words; nan becomes None."""
+    scores = {
+        "mIoU": confusion.mean_iou,
+        "pixel accuracy": confusion.pixel_accuracy,
+        "class accuracy": confusion.class_accuracy,
+        "fwIoU": confusion.frequency_weighted_iou,
+    }
+    return {name: None if math.isnan(v) else float(v) for name, v in scores.items()}
