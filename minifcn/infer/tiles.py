@@ -9,7 +9,9 @@ An image that fits goes through the network whole. A larger one is cut into tile
 A network of total stride s gives the same values after a shift by a multiple of s, so start and
 stop are multiples of s (or the border of the image, where the network pads as it does for the whole
 image). A pixel whose receptive field lies in the window, or beyond the true border, therefore gets
-the value of the untiled image; with margin >= the receptive radius that is every pixel.
+the value of the untiled image. The core starts and ends at multiples of s too: margin counts from
+the s x s cell of a pixel, and where it is all that the network sees beyond a cell, that is every
+pixel.
 
 Only the winners are put together: the logits of the whole image never exist.
 """
@@ -79,8 +81,8 @@ def predict_classes(
         class_nij = argmax_k logits_nkij     probability_nij = max_k softmax_k(logits_nkij)
 
     `forward` maps N C h w to logits N K h w for every h, w; it must be local: no global pooling and
-    no statistics of the batch. `stride` is its total stride and `margin` its receptive radius in
-    pixels; `bytes_per_pixel` is what it needs at its peak per pixel of input.
+    no statistics of the batch. `stride` is its total stride, `margin` how far it sees around a cell
+    of stride x stride, `bytes_per_pixel` what it needs at its peak per pixel of input.
 
     Shape: x N C H W -> N H W, twice
     Cost: (1 + 2 margin / core)^2 times the work of the whole image

@@ -1,0 +1,14 @@
+"""infer: what a trained network sees on images of any size, and pictures of it."""
+
+from .curve import loss_curve as loss_curve
+from .legend import Entry as Entry
+from .legend import with_legend as with_legend
+from .memory import measure_bytes_per_pixel as measure_bytes_per_pixel
+from .overlay import figure as figure
+from .overlay import overlay as overlay
+from .overlay import shares as shares
+from .panel import panel as panel
+from .predict import Prediction as Prediction
+from .predict import predict_image as predict_image
+from .tiles import Winner as Winner
+from .tiles import predict_classes as predict_classes
