@@ -1,0 +1,81 @@
+"""cases: every operator of the registry on every sample that it gives of itself."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core import Op, Tensor
+from ..device import Array
+from ..samples import Derived, Draw, derive, fill
+
+
+@dataclass(frozen=True)
+class Case:
+    """One operator value and the draws of its inputs."""
+
+    op: Op
+    draws: tuple[Draw, ...]
+    number: int  # among the samples of its class
+
+    def __str__(self) -> str:
+        return f"{self.op.name}-{self.number}"
+
+    def arrays(self, seed: int = 0, dtype: Any = np.float64) -> list[Array]:
+        """One array per input; the same ones for the same seed."""
+        return fill(self.draws, np.random.default_rng(seed), dtype)
+
+    @property
+    def smooth(self) -> list[int]:
+        """Which inputs have a derivative."""
+        return [index for index, one in enumerate(self.draws) if one.smooth]
+
+    @property
+    def names(self) -> list[str]:
+        """What the operator calls its inputs."""
+        found = list(inspect.signature(self.op.forward).parameters)[1:]
+        rest = len(self.draws) - len(found)
+        return found if rest == 0 else [f"input {index}" for index in range(len(self.draws))]
+
+    def complete(self, arrays: Sequence[Array]) -> list[Array]:
+        """`arrays` with every derived input made anew from the others."""
+        full: list[Array] = []
+        for one, array in zip(self.draws, arrays, strict=True):
+            full.append(derive(one, full) if isinstance(one, Derived) else array)
+        return full
+
+    def call(self, smooth: Sequence[Tensor], arrays: Sequence[Array]) -> Tensor:
+        """The operator on tensors for its smooth inputs and on `arrays` for the others."""
+        inputs = [Tensor(array) for array in arrays]
+        for index, x in zip(self.smooth, smooth, strict=True):
+            inputs[index] = x
+        made = self.complete([x.data for x in inputs])
+        return self.op(
+            *[x if one.smooth else Tensor(a) for x, one, a in zip(inputs, self.draws, made, strict=True)]
+        )
+
+
+def cases(ops: Iterable[str] | None = None) -> list[Case]:
+    """All cases of the named operators, or of all that belong to minifcn."""
+    importlib.import_module("minifcn.functional")  # fills the registry
+    if ops is None:
+        chosen = [cls for cls in Op.registry.values() if cls.__module__.startswith("minifcn.")]
+    else:
+        chosen = [_find(name) for name in ops]
+    return [
+        Case(sample[0], tuple(sample[1:]), number)
+        for cls in sorted(chosen, key=lambda cls: cls.name)
+        for number, sample in enumerate(cls.samples())
+    ]
+
+
+def _find(name: str) -> type[Op]:
+    if name not in Op.registry:
+        known = ", ".join(sorted(Op.registry))
+        raise ValueError(f"gradcheck: no operator is called {name!r}; there are {known}")
+    return Op.registry[name]

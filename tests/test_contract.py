@@ -1,0 +1,203 @@
+"""The contract of every operator, driven by the registry: an op that exists is tested here.
+
+Values only; test_contract_derivatives.py holds the derivatives. The oracle is `kernels.reference`:
+loops that share no code with the kernels they judge.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minifcn import Op, Tensor
+from minifcn.checks import Case, cases
+from minifcn.core import grad
+from minifcn.kernels import numpy_kernels, reference
+
+every_case = pytest.mark.parametrize("case", cases(), ids=str)
+both_precisions = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+TOLERANCE = {np.dtype("f8"): 1e-12, np.dtype("f4"): 2e-5}  # of the largest value
+
+
+def outputs(op: Op, k: Any, arrays: list[Any]) -> tuple[Any, ...]:
+    """y and the extras."""
+    out = op.forward(k, *arrays)
+    return out if type(out) is tuple else (out,)
+
+
+def run(case: Case, arrays: list[Any]) -> tuple[Any, list[Any]]:
+    """y and the gradients of all smooth inputs for a fixed upstream gradient."""
+    xs = [Tensor(a, requires_grad=d.smooth) for a, d in zip(arrays, case.draws, strict=True)]
+    y = case.op(*xs)
+    if not y.requires_grad:
+        return y.data, []
+    gy = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
+    smooth = [x for x in xs if x.requires_grad]
+    return y.data, [g.data for g in grad(y, smooth, Tensor(gy), allow_unused=True)]
+
+
+def assert_same(got: Any, expected: Any, what: str) -> None:
+    assert got.shape == expected.shape, what
+    assert got.dtype == expected.dtype, what
+    if got.dtype.kind != "f":
+        assert np.array_equal(got, expected), what
+        return
+    finite = np.isfinite(expected)
+    assert np.array_equal(got[~finite], expected[~finite], equal_nan=True), what
+    size = np.abs(expected[finite]).max(initial=1e-30)
+    error = np.abs(got[finite] - expected[finite]).max(initial=0)
+    assert error <= TOLERANCE[got.dtype] * size, f"{what}: differs by {error:.3g} of {size:.3g}"
+
+
+# ---- the values -----------------------------------------------------------------------------------
+
+
+@both_precisions
+@every_case
+def test_shape_and_dtype_are_as_promised(case: Case, dtype: Any) -> None:
+    arrays = case.arrays(dtype=dtype)
+    y, gradients = run(case, arrays)
+    assert type(y) is np.ndarray
+    assert y.shape == case.op.shape(*[a.shape for a in arrays])
+    if any(a.dtype.kind == "f" for a in arrays) and case.op.name not in CHANGES_DTYPE:
+        assert y.dtype.kind != "f" or y.dtype == dtype
+    for index, g in zip(case.smooth, gradients, strict=False):
+        assert (g.shape, g.dtype) == (arrays[index].shape, arrays[index].dtype)
+
+
+CHANGES_DTYPE = {"cast": "that is its task"}
+
+
+@both_precisions
+@every_case
+def test_the_fast_kernel_equals_the_loops(case: Case, dtype: Any) -> None:
+    arrays = case.arrays(seed=1, dtype=dtype)
+    fast = outputs(case.op, numpy_kernels, arrays)
+    slow = outputs(case.op, reference, arrays)
+    assert len(fast) == len(slow) == 1 + len(case.op.extras)
+    for name, got, expected in zip(("y", *case.op.extras), fast, slow, strict=True):
+        assert_same(np.asarray(got), np.asarray(expected), name)
+
+
+@every_case
+def test_twice_gives_the_same_bits(case: Case) -> None:
+    first, gradients = run(case, case.arrays())
+    again, once_more = run(case, case.arrays())
+    assert first.tobytes() == again.tobytes()
+    assert [g.tobytes() for g in gradients] == [g.tobytes() for g in once_more]
+
+
+# ---- the memory -----------------------------------------------------------------------------------
+
+
+@every_case
+def test_inputs_stay_untouched(case: Case) -> None:
+    arrays = case.arrays()
+    before = [a.tobytes() for a in arrays]
+    run(case, arrays)
+    assert [a.tobytes() for a in arrays] == before
+
+
+@every_case
+def test_only_views_share_memory_with_an_input(case: Case) -> None:
+    arrays = case.arrays()
+    for made in outputs(case.op, numpy_kernels, arrays):
+        sharing = [i for i, a in enumerate(arrays) if np.shares_memory(made, a)]
+        assert sharing == [] or (case.op.views and sharing == [0])
+
+
+def reversed_strides(a: Any) -> Any:
+    """The same values, every axis walked from its end."""
+    every = (slice(None, None, -1),) * a.ndim
+    return a[every].copy()[every] if a.ndim else a
+
+
+def every_other(a: Any) -> Any:
+    """The same values with holes between them."""
+    if a.ndim == 0:
+        return a
+    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), -7, a.dtype)
+    wide[..., ::2] = a
+    return wide[..., ::2]
+
+
+def in_memory_as(*order: int) -> Callable[[Any], Any]:
+    """The same values; `order` names the axes of a 4-D array from the slowest to the fastest."""
+
+    def lay(a: Any) -> Any:
+        if a.ndim != 4:
+            return a.T.copy().T
+        return np.ascontiguousarray(a.transpose(order)).transpose(np.argsort(order))
+
+    return lay
+
+
+def read_only(a: Any) -> Any:
+    frozen = a.copy()
+    frozen.flags.writeable = False
+    return frozen
+
+
+LAYOUTS = {
+    "reversed strides": reversed_strides,
+    "every other": every_other,
+    "N H W C": in_memory_as(0, 2, 3, 1),
+    "H W N C": in_memory_as(2, 3, 0, 1),
+    "read-only": read_only,
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@every_case
+def test_any_layout_in_memory_gives_the_same(case: Case, layout: str) -> None:
+    plain = case.arrays()
+    laid = [LAYOUTS[layout](a) for a in plain]
+    for a, b in zip(plain, laid, strict=True):
+        assert np.array_equal(a, b)
+    y, gradients = run(case, plain)
+    got, got_gradients = run(case, laid)
+    assert_same(got, y, "y")
+    for name, g, expected in zip(case.names, got_gradients, gradients, strict=False):
+        assert_same(g, expected, f"the gradient of {name}")
+
+
+# ---- nothing at all -------------------------------------------------------------------------------
+
+
+def without_batch(case: Case) -> tuple[Op, list[Any]]:
+    """The operator and its inputs with axis 0 of the first input shrunk to nothing.
+
+    Other inputs whose axis 0 is as long shrink with it. Shapes that the operator stores shrink too,
+    but for an axis of size 1: to sum nothing, or to repeat it no times, is what is tested then.
+    """
+    arrays = case.arrays()
+    N = arrays[0].shape[0]
+    stored = {
+        field.name: (0, *getattr(case.op, field.name)[1:])
+        for field in dataclasses.fields(case.op)  # type: ignore[arg-type] # every op is a dataclass
+        if field.name in ("src", "dst") and getattr(case.op, field.name)[0] != 1
+    }
+    if "dst" in stored and N == 1:
+        return dataclasses.replace(case.op, **stored), arrays  # type: ignore[type-var] # as above
+    shrunk = [a[:0] if a.shape[:1] == (N,) else a for a in arrays]
+    return dataclasses.replace(case.op, **stored), shrunk  # type: ignore[type-var] # as above
+
+
+WITHOUT_BATCH: dict[str, str] = {}  # op: why axis 0 cannot be empty
+
+
+@every_case
+def test_no_images_give_no_images(case: Case) -> None:
+    if case.op.name in WITHOUT_BATCH or not case.draws[0].shape:
+        return
+    op, arrays = without_batch(case)
+    empty = dataclasses.replace(case, op=op)
+    y, gradients = run(empty, arrays)
+    assert y.shape == op.shape(*[a.shape for a in arrays])
+    assert_same(y, np.asarray(outputs(op, reference, arrays)[0]), "y")
+    for index, g in zip(case.smooth, gradients, strict=False):
+        assert g.shape == arrays[index].shape
+        assert not g.any(), "nothing flows from nothing"
