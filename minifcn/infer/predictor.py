@@ -1,7 +1,7 @@
 """predictor: a trained network and all it needs to meet a photo, in one value and one file.
 
-    photo H W 3  ->  shrink by k  ->  (value/255 - mean) / std  ->  network  ->  logits, enlarged by k
-                 ->  argmax over classes  ->  class map H W
+    photo H W 3  ->  (value/255 - mean) / std  ->  mean of k x k pixels  ->  network
+                 ->  logits, enlarged by k  ->  argmax over classes  ->  class map H W
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from .. import files
 from .. import functional as F
 from ..core import Tensor
 from ..data import Classes, Normalize
-from ..images import resize_image
 from ..models import build
 from ..modes import no_grad
 from ..nn import Module
-from .tiles import MEMORY_LIMIT, Winner, predict_classes
+from .predict import Prediction, predict_image
+from .tiles import MEMORY_LIMIT
 
 Array = NDArray[Any]
 FORMAT = 1
@@ -29,7 +29,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Predictor:
-    """`shrink` k: photos are made k times smaller before the network, as they were in training."""
+    """`shrink` k: the network sees photos k times smaller, as in training; k = 1: as they are."""
 
     model: Module
     classes: Classes
@@ -38,44 +38,40 @@ class Predictor:
     memory_limit: int = MEMORY_LIMIT
     notes: dict[str, Any] = field(default_factory=dict)  # how it was trained, for people
 
-    def __call__(self, photo: NDArray[np.uint8], probability: bool = False) -> Winner:
-        """The class of every pixel of one photo of any size.
+    def __call__(self, photo: NDArray[np.uint8], probability: bool = False) -> Prediction:
+        """The class of every pixel of one photo of any size, by tiles if it is large.
 
-        Shape: photo H W 3 (uint8) -> class_map 1 H W
+        Shape: photo H W 3 (uint8) -> class_map H W
         """
-        if photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape or photo.dtype != np.uint8:
-            raise ValueError(
-                f"predict: photo is {photo.dtype} of shape {photo.shape}, expected uint8 H W 3"
-            )
-        H, W = photo.shape[:2]
-        k = self.shrink
-        whole = np.pad(photo, ((0, -H % k), (0, -W % k), (0, 0)), mode="edge")
-        small = resize_image(whole, (whole.shape[0] // k, whole.shape[1] // k))
         model: Any = self.model
-        self.model.eval()
-        winner = predict_classes(
+        model.eval()
+        k = self.shrink
+        return predict_image(
             self.logits,
-            self.normalize(small)[None],  # 1 C H/k W/k
-            stride=model.stride,
-            margin=model.radius + 1,  # the bilinear enlargement looks one pixel further
-            bytes_per_pixel=model.bytes_per_pixel + 4.0 * k * k * 3 * self.classes.count,
+            photo,
+            self.normalize,
+            self.classes,
+            stride=model.stride * k,
+            margin=(model.radius + 1) * k,  # the enlargement looks one pixel further
             memory_limit=self.memory_limit,
             probability=probability,
-            zoom=k,
-        )
-        likely = winner.probability
-        return Winner(
-            winner.class_map[:, :H, :W], None if likely is None else likely[:, :H, :W]
         )
 
     def logits(self, x: Array) -> Array:
-        """N C h w -> N K kh kw: the network's logits at the photo's own size."""
+        """N C H W, normalised -> N K H W: the network's logits at the photo's own size.
+
+        Edge pixels are repeated up to a multiple of k; pixel (i, j) of the network's input is the
+        mean of k x k pixels from (k i, k j), so tiles that start at multiples of k agree.
+        """
+        k, (H, W) = self.shrink, x.shape[2:]
+        if k == 1:
+            with no_grad():
+                return self.model(Tensor(np.ascontiguousarray(x))).numpy()
+        whole = Tensor(np.pad(x, ((0, 0), (0, 0), (0, -H % k), (0, -W % k)), mode="edge"))
         with no_grad():
-            y = self.model(Tensor(np.ascontiguousarray(x)))
-            if self.shrink > 1:
-                size = (y.shape[2] * self.shrink, y.shape[3] * self.shrink)
-                y = F.interpolate(y, size=size, mode="bilinear", align_corners=False)
-        return y.numpy()
+            y = self.model(F.avg_pool2d(whole, k))  # N K H/k W/k
+            y = F.interpolate(y, size=whole.shape[2:], mode="bilinear", align_corners=False)
+        return y.numpy()[:, :, :H, :W]
 
     def save(self, path: str | Path) -> None:
         """Weights and description in one safetensors file."""

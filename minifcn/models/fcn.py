@@ -77,15 +77,6 @@ class FCN(nn.Module):
         for coarse, fine in zip(strides, strides[1:], strict=False):
             self.ups.append(_upsampling(classes, coarse // fine, frozen))
 
-    @property
-    def bytes_per_pixel(self) -> float:
-        """Peak memory of inference per image pixel, roughly: all features, and the largest four times
-        over while its convolution runs; three maps of K scores."""
-        encoder: Any = self.encoder
-        sizes = [c / s**2 for c, s in zip(encoder.channels, encoder.strides, strict=True)]
-        maps = 3 * self.config["classes"] / encoder.strides[-1 - self.skips] ** 2
-        return 4.0 * (sum(sizes) + 4 * max(sizes) + maps + 3 * self.config["classes"])
-
     def forward(self, x: Tensor) -> Tensor:
         features = self.encoder(x)[::-1]  # coarse to fine
         y = self.scores[0](features[0])  # N K P Q

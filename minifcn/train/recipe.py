@@ -151,7 +151,7 @@ def evaluate(predictor: Predictor, dataset: Any, bar: Any = None) -> Confusion:
     confusion = Confusion(predictor.classes.count)
     for index in range(len(dataset)):
         photo, label = dataset[index]
-        predicted = predictor(photo).class_map[0]
+        predicted = predictor(photo).class_map.astype(np.int64)
         confusion.add(predicted, label.astype(np.int64), ignore=predictor.classes.void)
         if bar is not None:
             bar.advance()

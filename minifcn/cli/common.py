@@ -1,0 +1,64 @@
+"""common: data sets by name, and files that several subcommands write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images import write_aside
+
+GENERATED = "hotdogs"
+
+
+def open_split(path: str, split: str | None = None) -> Any:
+    """A folder with images/ and labels/, or `hotdogs`: generated scenes."""
+    from ..data import FolderDataset, HotDogs
+
+    if path == GENERATED:
+        scenes = HotDogs(1000)
+        return scenes if split in (None, "train") else scenes.held_out(200)
+    return FolderDataset(Path(path), split=split, cache=False)
+
+
+def has_split(path: str, split: str) -> bool:
+    """Whether `path` has a part called `split`."""
+    return path == GENERATED or (Path(path) / split / "images").is_dir()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with write_aside(path) as file:
+        file.write((json.dumps(value, indent=1) + "\n").encode())
+
+
+def picture_examples(predictor: Any, dataset: Any, indices: Sequence[int], path: Path) -> None:
+    """A PNG with photo, truth and prediction of some images of a data set."""
+    from ..images import write_png
+    from ..infer import overlay, panel
+
+    classes = predictor.classes
+    clear = [k for k, name in enumerate(classes.names) if name.lower() == "background"]
+    rows = []
+    for index in indices:
+        photo, label = dataset[index]
+        drawn = [photo]
+        for class_map in (_drawable(label, classes), predictor(photo).class_map):
+            drawn.append(overlay(photo, class_map, classes.colours, alpha=0.6, clear=clear))
+        rows.append(drawn)
+    write_png(path, panel(rows, ("photo", "truth", "prediction")))
+
+
+def _drawable(label: NDArray[np.uint8], classes: Any) -> NDArray[np.uint8]:
+    """The label, with a void value above all names drawn as the first class."""
+    return np.where(label < len(classes.names), label, 0).astype(np.uint8)
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """`wanted` indices, evenly over 0 .. count - 1."""
+    wanted = min(count, wanted)
+    return [(2 * step + 1) * count // (2 * wanted) for step in range(wanted)]

@@ -1,0 +1,46 @@
+"""evaluate: Score a trained model on photos and masks.
+
+All scores come from one confusion matrix over all pixels that are not void, at the masks' own size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from .common import open_split
+
+EXAMPLES = """examples:
+  minifcn evaluate runs/camvid camvid/val
+  minifcn evaluate runs/camvid camvid/val --json > scores.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN DATA_SPLIT [--json]."""
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
+    parser.add_argument("data", metavar="DATA_SPLIT", help="folder with images/ and labels/")
+    parser.add_argument("--json", action="store_true", help="machine-readable, to standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict, count, print."""
+    from ..infer.predictor import Predictor
+    from ..train.progress import Progress
+    from ..train.recipe import evaluate
+
+    predictor = Predictor.load(arguments.run_folder)
+    dataset = open_split(arguments.data, "val" if arguments.data == "hotdogs" else None)
+    theirs, ours = dataset.classes.names, predictor.classes.names
+    if theirs != ours:
+        raise ValueError(
+            f"{arguments.data} has the classes {', '.join(theirs)}, but {arguments.run_folder} was "
+            f"trained on {', '.join(ours)}"
+        )
+    with Progress(len(dataset), "evaluate", unit="photo") as bar:
+        confusion = evaluate(predictor, dataset, bar)
+    if arguments.json:
+        print(json.dumps(confusion.as_dict(predictor.classes.scored), indent=1))
+    else:
+        print(confusion.table(predictor.classes.scored))
+    return 0

@@ -1,0 +1,38 @@
+"""gradcheck: Check the derivatives of operators against finite differences.
+
+First and second order, in float64, on every sample that the operators declare.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """examples:
+  minifcn gradcheck
+  minifcn gradcheck conv2d conv_transpose2d --order 1
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """[OP ...] [--order 1|2]."""
+    parser.add_argument("ops", metavar="OP", nargs="*", help="operators (default: all)")
+    parser.add_argument("--order", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--list", action="store_true", help="list the operators and end")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table; 1 if a derivative is wrong."""
+    from .. import functional, gradcheck  # noqa: F401 - importing functional fills the registry
+    from ..core import Op
+
+    if arguments.list:
+        print("\n".join(sorted(Op.registry)))
+        return 0
+    unknown = [name for name in arguments.ops if name not in Op.registry]
+    if unknown:
+        raise ValueError(
+            f"unknown operator {', '.join(unknown)}; `minifcn gradcheck --list` names them all"
+        )
+    text, ok = gradcheck.report(arguments.ops or None, order=arguments.order)
+    print(text)
+    return 0 if ok else 1

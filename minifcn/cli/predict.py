@@ -1,0 +1,90 @@
+"""predict: Say what is where on photos of any size.
+
+For each photo NAME, DIR gets NAME.png (the classes over the photo, with a legend) and NAME_classes.png
+(the class of each pixel as a palette image), and shares.json the share of each class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .common import write_json
+
+EXAMPLES = """examples:
+  minifcn predict runs/camvid street.jpg --out seen
+  minifcn predict demo/model.safetensors photos/ --out seen --memory 512
+"""
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN IMAGE... --out DIR [--memory MB]."""
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="photos, or folders of photos")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the pictures")
+    parser.add_argument(
+        "--memory", type=int, default=1024, metavar="MB", help="larger photos go by tiles (1024)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Predict and draw every photo; a photo that cannot be read is named, the others are done."""
+    from dataclasses import replace
+
+    from ..images import ImageError, read_image, write_png
+    from ..infer import figure
+    from ..infer.predictor import Predictor
+
+    predictor = replace(
+        Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20
+    )
+    photos = _photos(arguments.images)
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    found, failed = {}, 0
+    for path in photos:
+        try:
+            photo = read_image(path)
+        except (ImageError, OSError) as error:
+            print(f"minifcn predict: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        seen = predictor(photo)
+        classes = predictor.classes
+        write_png(out / f"{path.stem}.png", figure(photo, seen.class_map, classes))
+        write_png(out / f"{path.stem}_classes.png", seen.class_map, classes.palette())
+        found[path.name] = {name: round(share, 6) for name, share in seen.shares.items() if share}
+        H, W = photo.shape[:2]
+        top = sorted(found[path.name].items(), key=lambda item: -item[1])[:4]
+        words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in top)
+        print(f"{path.name} ({W} x {H}, {seen.seconds:.2f} s): {words}")
+    write_json(out / "shares.json", found)
+    print(f"{len(found)} photos in {out}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _photos(arguments: list[str]) -> list[Path]:
+    """Files as they are, folders as the photos in them; no two may share a name."""
+    photos: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS)
+            if not inside:
+                raise ValueError(f"{path} has no photo in it ({', '.join(PHOTOS)})")
+            photos += inside
+        elif path.is_file():
+            photos.append(path)
+        else:
+            raise FileNotFoundError(f"{path}: no such file or folder")
+    first: dict[str, Path] = {}
+    for path in photos:
+        for stem in (path.stem, f"{path.stem}_classes"):
+            if first.setdefault(stem, path) != path:
+                raise ValueError(
+                    f"{first[stem]} and {path} would both be written to {stem}.png; run them apart"
+                )
+    return photos

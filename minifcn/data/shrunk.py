@@ -1,0 +1,57 @@
+"""shrunk: a data set seen k times smaller, as a network sees it that is trained on small images.
+
+    image'[i, j] = mean of the k x k pixels from (k i, k j)      label'[i, j]: one of those k x k
+
+Edge pixels are repeated up to a multiple of k. `infer.Predictor` makes photos smaller the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifcn.images import resize_label
+
+UInt8 = NDArray[np.uint8]
+
+
+class Shrunk:
+    """`dataset` with every image and label k times smaller; the small ones are kept in memory."""
+
+    def __init__(self, dataset: Any, k: int) -> None:
+        if k < 1:
+            raise ValueError(f"Shrunk: k is {k}, expected at least 1")
+        self.dataset, self.k = dataset, k
+        self.classes = dataset.classes
+        self._kept: dict[int, tuple[UInt8, UInt8]] = {}
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[UInt8, UInt8]:
+        if index not in self._kept:
+            image, label = self.dataset[index]
+            self._kept[index] = (shrink_image(image, self.k), _shrink_label(label, self.k))
+        return self._kept[index]
+
+
+def shrink_image(image: UInt8, k: int) -> UInt8:
+    """The mean of k x k pixels, rounded.   Shape: H W 3 -> ceil(H/k) ceil(W/k) 3"""
+    whole = _whole(image, k).astype(np.uint32)
+    H, W = whole.shape[:2]
+    total = whole.reshape(H // k, k, W // k, k, 3).sum(axis=(1, 3))  # H/k W/k 3
+    return ((total + k * k // 2) // (k * k)).astype(np.uint8)
+
+
+def _shrink_label(label: UInt8, k: int) -> UInt8:
+    whole = _whole(label, k)
+    return resize_label(whole, (whole.shape[0] // k, whole.shape[1] // k))
+
+
+def _whole(array: UInt8, k: int) -> UInt8:
+    """Edge pixels repeated at bottom and right, up to multiples of k."""
+    H, W = array.shape[:2]
+    ends: list[tuple[int, int]] = [(0, -H % k), (0, -W % k), (0, 0)][: array.ndim]
+    return np.pad(array, ends, mode="edge")
