@@ -7,6 +7,7 @@ from .conv import *
 from .elementwise import *
 from .loss import *
 from .norm import *
+from .optim import *
 from .pool import *
 from .random import *
 from .resize import *

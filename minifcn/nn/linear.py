@@ -1,0 +1,90 @@
+"""linear: the fully connected layer, and the convolution that it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..core import Tensor
+from ..modes import no_grad
+from ..shapes import Pair, pair, whole
+from . import init
+from .conv import Conv2d
+from .module import Module
+from .parameter import Parameter
+from .seed import stream
+
+
+class Linear(Module):
+    """y = x weight^T + bias.
+
+    Shape   x: ... I, weight: O I, bias: O  ->  y: ... O
+
+    >>> import minifcn as mf
+    >>> Linear(3, 2)(mf.tensor([[1.0, 2.0, 3.0]])).shape
+    (1, 2)
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: str = "cpu",
+        dtype: Any = None,
+        *,
+        weight_init: init.Init | None = None,
+        bias_init: init.Init | None = None,
+        generator: np.random.Generator | None = None,
+    ) -> None:
+        self.in_features = whole("Linear", "in_features", in_features, 1)
+        self.out_features = whole("Linear", "out_features", out_features, 1)
+        shape = (self.out_features, self.in_features)
+        rng, fans = stream(generator), init.fans(shape)
+        weight = (weight_init or init.torch_uniform)(shape, rng, fans)
+        self.weight = Parameter(weight, fans=fans)
+        self.bias = None
+        if bias:
+            self.bias = Parameter((bias_init or init.torch_uniform)(shape[:1], rng, fans))
+        self.astype(np.float32 if dtype is None else dtype).to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def to_conv1x1(self, image_size: int | Pair | None = None, order: str = "CHW") -> Conv2d:
+        """The convolution with the same answers, which also takes larger images.
+
+        Without `image_size` the features are channels: a 1x1 convolution. With image_size = (H, W) they
+        are a flattened image, read as `order` says: "CHW" (PyTorch's flatten) or "HWC" (TensorFlow's);
+        the convolution then has an H x W kernel and gives one pixel for an image of that size.
+
+        Shape   weight: O I  ->  O C H W, I = C H W
+        """
+        if order not in ("CHW", "HWC"):
+            raise ValueError(f"to_conv1x1: order is {order!r}, expected 'CHW' or 'HWC'")
+        H, W = (1, 1) if image_size is None else pair("to_conv1x1", "image_size", image_size, 1)
+        O, I = self.out_features, self.in_features
+        if I % (H * W):
+            raise ValueError(
+                f"to_conv1x1: in_features is {I}, expected a multiple of H W = {H} x {W} = {H * W}"
+            )
+        C = I // (H * W)
+        with no_grad():
+            w = self.weight.detach()
+            if order == "CHW":
+                w = w.reshape(O, C, H, W)
+            else:
+                w = w.reshape(O, H, W, C).permute(0, 3, 1, 2)  # O C H W
+        conv = Conv2d(C, O, (H, W), bias=self.bias is not None, dtype=w.dtype, device=w.device,
+                      weight_init=init.zeros, bias_init=init.zeros)  # fmt: skip
+        state = {"weight": w} if self.bias is None else {"weight": w, "bias": self.bias}
+        conv.load_state_dict(state)
+        return conv
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

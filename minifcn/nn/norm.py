@@ -1,0 +1,73 @@
+"""norm: batch normalisation as a layer, with its running statistics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..core import Tensor, tensor
+from ..shapes import ShapeError, whole
+from .module import Module
+from .parameter import Parameter
+
+
+class BatchNorm2d(Module):
+    """Normalise each channel over the batch and the image, then scale and shift; see F.batch_norm.
+
+    In training the statistics are the batch's, and the running ones move towards them by `momentum`
+    (None: the plain average over all batches). In inference the running ones are used.
+
+    Shape   x: N C H W  ->  y: N C H W
+
+    >>> import minifcn as mf
+    >>> norm = BatchNorm2d(1)
+    >>> y = norm(mf.tensor([[[[1.0, 3.0]]]]))
+    >>> round(float(y.numpy()[0, 0, 0, 1]), 3), norm.running_mean.tolist()
+    (1.0, [0.20000000298023224])
+    """
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str = "cpu",
+        dtype: Any = None,
+    ) -> None:
+        C = self.num_features = whole("BatchNorm2d", "num_features", num_features, 1)
+        self.eps, self.momentum = eps, momentum
+        self.affine, self.track_running_stats = affine, track_running_stats
+        dtype = np.float32 if dtype is None else dtype
+        self.weight = Parameter(np.ones(C, dtype)) if affine else None
+        self.bias = Parameter(np.zeros(C, dtype)) if affine else None
+        tracked = track_running_stats
+        self.register_buffer("running_mean", tensor(np.zeros(C, dtype)) if tracked else None)
+        self.register_buffer("running_var", tensor(np.ones(C, dtype)) if tracked else None)
+        self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
+        self.to(device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            raise ShapeError(f"BatchNorm2d: x has {x.ndim} axes {x.shape}, expected 4: N C H W")
+        use_batch = self.training or self.running_mean is None
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked[...] = self.num_batches_tracked.data + 1
+            if self.momentum is None:
+                momentum = 1 / self.num_batches_tracked.item()
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
+                            use_batch, momentum, self.eps)  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )

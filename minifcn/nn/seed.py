@@ -1,0 +1,43 @@
+"""seed: the stream of random numbers for layers that are made without `generator=`.
+
+`nn.Conv2d(3, 8, 3)` has to get its weights from somewhere, and two layers must not get the same. They
+draw from one documented stream, the only random state of the package, which starts from seed 0 in every
+process: the same program makes the same layers. `manual_seed` starts it anew. Pass `generator=` to a
+layer, and the stream is neither read nor moved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class _Stream:
+    """One generator, replaced by `manual_seed`."""
+
+    generator = np.random.default_rng(0)
+
+
+def manual_seed(seed: int) -> np.random.Generator:
+    """Start the default stream from `seed`; layers made from now on depend on it alone.
+
+    >>> from minifcn import nn
+    >>> _ = nn.manual_seed(3)
+    >>> a = nn.Linear(2, 2)
+    >>> _ = nn.manual_seed(3)
+    >>> b = nn.Linear(2, 2)
+    >>> bool((a.weight.numpy() == b.weight.numpy()).all())
+    True
+    """
+    _Stream.generator = np.random.default_rng(seed)
+    return _Stream.generator
+
+
+def stream(generator: np.random.Generator | None) -> np.random.Generator:
+    """`generator` if there is one, else the default stream."""
+    if generator is None:
+        return _Stream.generator
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(
+            f"generator: got a {type(generator).__name__}, expected a numpy.random.Generator"
+        )
+    return generator

@@ -1,0 +1,170 @@
+r"""sgd: gradient descent with momentum, in PyTorch's form.
+
+    g' = g + weight_decay p                  with maximize: -g
+    v  = momentum v + (1 - dampening) g'     the first time v = g'
+    p -= lr lr_mult v                        nesterov: p -= lr lr_mult (g' + momentum v)
+
+form="caffe" takes the learning rate into the momentum: v = momentum v + lr lr_mult g', p -= v. The two
+agree as long as the learning rate stays the same.
+
+Source  Sutskever et al., On the importance of initialization and momentum in deep learning, 2013
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .. import kernels
+from ..core import Tensor, zeros_like
+from ..device import Array, to_device
+
+OPTIONS = (
+    "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "form", "lr_mult",
+)  # fmt: skip
+
+
+class SGD:
+    """Change parameters in place, against their gradients.
+
+    `params`: parameters, or groups {"params": [...], option: value, ...} with options of their own;
+    `optim.groups` makes groups from name patterns. A parameter without a gradient is left alone.
+    `lr_mult` multiplies a group's learning rate.
+
+    >>> from minifcn import nn, optim
+    >>> p = nn.Parameter([3.0])
+    >>> sgd = optim.SGD([p], lr=0.5)
+    >>> (p * p).sum().backward()
+    >>> sgd.step()
+    >>> p.tolist()
+    [0.0]
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        form: str = "pytorch",
+    ) -> None:
+        values = (lr, momentum, dampening, weight_decay, nesterov, maximize, form, 1.0)
+        self.defaults = dict(zip(OPTIONS, values, strict=True))
+        self.param_groups: list[dict[str, Any]] = []
+        self._momentum: dict[int, Array] = {}  # place of the parameter -> v
+        entries = list(params)
+        if not entries:
+            raise ValueError("SGD: params is empty, expected at least one parameter or group")
+        if not isinstance(entries[0], Mapping):
+            entries = [{"params": entries}]
+        for group in entries:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Any) -> None:
+        """Add parameters with options of their own."""
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f"SGD: a group is {type(group).__name__}, expected a dict with 'params'")
+        unknown = sorted(set(group) - {"params", *OPTIONS})
+        if unknown:
+            raise ValueError(
+                f"SGD: a group has {', '.join(unknown)}, expected params, {', '.join(OPTIONS)}"
+            )
+        given = group["params"]
+        params = [given] if isinstance(given, Tensor) else list(given)
+        _check_params(params, {id(p) for p in self._params()})
+        full = {**self.defaults, **group, "params": params}
+        _check_options(full)
+        self.param_groups.append(full)
+
+    def _params(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def zero_grad(self) -> None:
+        """Forget every gradient."""
+        for p in self._params():
+            if p.requires_grad:
+                p.grad = None
+
+    def step(self, factor: float = 1.0) -> None:
+        """One step of every parameter that has a gradient; `factor` multiplies every learning rate.
+
+        A schedule gives the factor: `sgd.step(schedule(step))`. Nothing has to be put back, so a
+        resumed run needs the step number only.
+        """
+        place = -1
+        for group in self.param_groups:
+            options = {name: group[name] for name in OPTIONS[1:6]}
+            lr = group["lr"] * group["lr_mult"] * factor
+            for p in group["params"]:
+                place += 1
+                if p.grad is None:
+                    continue
+                first = group["momentum"] != 0 and place not in self._momentum
+                if first:
+                    self._momentum[place] = zeros_like(p).data
+                v = self._momentum[place] if group["momentum"] != 0 else None
+                k = kernels.of("SGD.step", [p.data, p.grad.data, *([] if v is None else [v])])
+                k.sgd_step(p.data, p.grad.data, v, lr, caffe=group["form"] == "caffe", first=first,
+                           **options)  # fmt: skip
+                p.written("SGD.step")
+
+    def state_dict(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """(arrays, numbers): copies of the momentum by parameter place; each group's options."""
+        arrays = {f"momentum.{place}": v.copy() for place, v in self._momentum.items()}
+        groups = []
+        for group in self.param_groups:
+            options = {name: group[name] for name in OPTIONS}
+            groups.append({**options, "count": len(group["params"])})
+        return arrays, {"groups": groups}
+
+    def load_state_dict(self, arrays: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
+        """Continue as if the optimizer that gave this state had never stopped."""
+        counts = [group["count"] for group in numbers["groups"]]
+        own = [len(group["params"]) for group in self.param_groups]
+        if counts != own:
+            raise ValueError(f"SGD: the state has groups of {counts} parameters, expected {own}")
+        params = self._params()
+        momentum = {}
+        for name, value in arrays.items():
+            place = int(name.removeprefix("momentum."))
+            if place >= len(params) or tuple(value.shape) != params[place].shape:
+                raise ValueError(
+                    f"SGD: {name} has shape {tuple(value.shape)}, which fits no parameter {place}"
+                )
+            p = params[place]
+            momentum[place] = to_device(np.array(value, p.dtype), p.device)
+        self._momentum = momentum
+        for group, saved in zip(self.param_groups, numbers["groups"], strict=True):
+            group.update({name: saved[name] for name in OPTIONS})
+
+
+def _check_params(params: list[Any], known: set[int]) -> None:
+    for index, p in enumerate(params):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"SGD: params[{index}] is a {type(p).__name__}, expected a Tensor")
+        if not p.is_leaf:
+            raise ValueError(f"SGD: params[{index}] was made by {p._node}, expected a leaf")
+        if id(p) in known:
+            raise ValueError(f"SGD: params[{index}] {p.shape} is there twice")
+        known.add(id(p))
+
+
+def _check_options(group: Mapping[str, Any]) -> None:
+    for name in ("lr", "momentum", "weight_decay", "lr_mult"):
+        if not group[name] >= 0:
+            raise ValueError(f"SGD: {name} is {group[name]}, expected at least 0")
+    if group["form"] not in ("pytorch", "caffe"):
+        raise ValueError(f"SGD: form is {group['form']!r}, expected 'pytorch' or 'caffe'")
+    if group["nesterov"] and not (group["momentum"] > 0 and group["dampening"] == 0):
+        raise ValueError(
+            f"SGD: nesterov is True with momentum {group['momentum']} and dampening "
+            f"{group['dampening']}, expected a momentum above 0 and dampening 0"
+        )
+    if group["form"] == "caffe" and (group["nesterov"] or group["dampening"]):
+        raise ValueError("SGD: form is 'caffe' with nesterov or dampening, expected neither")
