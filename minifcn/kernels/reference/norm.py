@@ -1,1 +1,64 @@
-"""norm kernels."""
+"""Batch normalisation, one channel and one value at a time.
+
+mean = sum x / M     var = sum (x - mean)^2 / M     n(x) = (x - mean) / sqrt(var + eps)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...device import Array
+
+__all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine", "moments"]
+
+
+def _places(x: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """(channel, index) of every value."""
+    for index in np.ndindex(*x.shape):
+        yield index[1], index
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    mean, var = np.full(x.shape[1], np.nan, x.dtype), np.full(x.shape[1], np.nan, x.dtype)
+    for c in range(x.shape[1]):
+        values = [x[index].item() for channel, index in _places(x) if channel == c]
+        if values:
+            centre = math.fsum(values) / len(values)
+            mean[c] = centre
+            var[c] = math.fsum((value - centre) ** 2 for value in values) / len(values)
+    return mean, var
+
+
+def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
+    y = np.empty(x.shape, x.dtype)
+    for c, index in _places(x):
+        y[index] = weight[c] * (x[index] - mean[c]) / math.sqrt(var[c] + eps) + bias[c]
+    return y
+
+
+def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
+    y = np.empty(x.shape, x.dtype)
+    for c, index in _places(x):
+        y[index] = (x[index] - origin[c]) * scale[c] + shift[c]
+    return y
+
+
+def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
+    gw = np.zeros(x.shape[1], x.dtype)
+    for c, index in _places(x):
+        gw[c] += gy[index] * (x[index] - mean[c]) / math.sqrt(var[c] + eps)
+    return gw
+
+
+def batch_norm_grad(
+    gy: Array, x: Array, weight: Array, mean: Array, var: Array, gw: Array, gb: Array, eps: float
+) -> Array:
+    M = math.prod(x.shape) // x.shape[1]
+    gx = np.empty(x.shape, x.dtype)
+    for c, index in _places(x):
+        n = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
+        gx[index] = weight[c] / math.sqrt(var[c] + eps) * (gy[index] - gb[c] / M - n * gw[c] / M)
+    return gx

@@ -1,0 +1,49 @@
+r"""channel_affine: a scale and a shift per channel; batch normalisation once its statistics stand.
+
+    y = (x - origin) scale + shift
+    gx = gy scale        gscale = sum gy (x - origin)        gshift = sum gy
+
+Subtracting the origin first loses no digits where the mean is large. The origin is a constant.
+
+Shape   x, y: N C ...    origin, scale, shift: C
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import Op, Tensor
+from ..device import Array
+from ..samples import draw
+from ..shapes import Shape
+from .broadcast import sum
+from .reshape import reshape
+
+
+@dataclass(frozen=True)
+class ChannelAffine(Op):
+    """y = (x - origin) scale + shift."""
+
+    def shape(self, x: Shape, *others: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array, origin: Array, scale: Array, shift: Array) -> Array:
+        y: Array = k.channel_affine(x, origin, scale, shift)
+        return y
+
+    def vjp(self, gy: Tensor, x: Tensor, origin: Tensor, scale: Tensor) -> tuple[Any, ...]:
+        others = (0, *range(2, gy.ndim))
+        column = (1, gy.shape[1], *(1,) * (gy.ndim - 2))
+        return (
+            lambda: gy * reshape(scale, column),  # N C ...
+            None,
+            lambda: sum(gy * (x - reshape(origin, column)), others),  # C
+            lambda: sum(gy, others),  # C
+        )
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        for shape, C in (("2 3 2 3", "3"), ("4 2", "2")):
+            yield ChannelAffine(), draw(shape), draw(C, smooth=False), draw(C), draw(C)

@@ -1,0 +1,152 @@
+r"""labels: class indices as targets: checked, weighed, and averaged over.
+
+    target_weight   m = k ((1 - s) weight[label] + s mean(weight))  k = [label is not ignore_index]
+
+With s = 0 its sum is what a loss with reduction "mean" divides by: a data-parallel step adds up the
+"sum" losses and these sums over its processes, then divides once.
+
+Shape   x: N C ..., target: N ..., weight: C  ->  m: N ...; without a batch x: C, target: no axes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .. import kernels
+from ..core import Op, Tensor, as_tensor
+from ..device import Array
+from ..samples import Integers, Uniform, draw
+from ..shapes import Shape, ShapeError, bind
+from .broadcast import mean, sum
+from .reshape import reshape
+
+IMAGE_AXES = {0: "", 1: "L", 2: "H W", 3: "D H W"}
+
+
+@dataclass(frozen=True)
+class TargetWeight(Op):
+    """What each label weighs; constant in all inputs."""
+
+    ignore_index: int
+    smoothing: float
+
+    def shape(self, target: Shape, weight: Shape) -> Shape:
+        return target
+
+    def forward(self, k: Any, target: Array, weight: Array) -> Array:
+        m: Array = k.target_weight(target, weight, self.ignore_index, self.smoothing)
+        return m
+
+    def vjp(self, gm: Tensor) -> tuple[None, None]:
+        return None, None
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        weight = draw("3", Uniform, smooth=False)
+        yield TargetWeight(-100, 0.0), draw("4", Integers, high=3), weight
+        yield TargetWeight(1, 0.25), draw("2 3 2", Integers, high=3), weight
+
+
+def counted_weight(
+    x: Tensor, target: Tensor, *, weight: Tensor | None = None, ignore_index: int = -100
+) -> Tensor:
+    """The number that a loss on (x, target) with reduction "mean" divides by.
+
+    Without class weights it is the number of pixels whose label counts.
+
+    >>> import minifcn as mf
+    >>> counted_weight(mf.tensor([[0.0, 0.0], [0.0, 0.0]]), mf.tensor([1, 255]), ignore_index=255)
+    tensor(1., dtype=float32)
+    """
+    x, target, weight, _ = checked("counted_weight", x, target, weight, ignore_index)
+    return sum(TargetWeight(ignore_index, 0)(target, weight))
+
+
+def checked(
+    op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """(x, target, weight, whether a batch axis was added), all that a loss kernel relies on."""
+    x, target = as_tensor(x), as_tensor(target)
+    if x.dtype.kind != "f":
+        raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
+    if x.ndim == 0:
+        raise ShapeError(f"{op}: x has no axes, expected C, N C or N C H W")
+    rest = "" if x.ndim == 1 else axis_letters(x.ndim - 2)
+    if target.dtype.kind not in "iu":
+        raise TypeError(
+            f"{op}: dtype of target is {target.dtype}, expected integers: the class index of each "
+            f"{'pixel' if rest else 'sample'}"
+        )
+    if isinstance(ignore_index, bool) or not hasattr(ignore_index, "__index__"):
+        raise TypeError(f"{op}: ignore_index is {ignore_index!r}, expected a whole number")
+    letters = "" if x.ndim == 1 else f"N{rest}"
+    bind(op, x=("C" if x.ndim == 1 else f"N C{rest}", x.shape), target=(letters, target.shape))
+    weight = class_weights(op, x, weight)
+    _check_labels(op, target, letters, weight.shape[0], ignore_index)
+    if x.ndim > 1:
+        return x, target, weight, False
+    return reshape(x, (1, *x.shape)), reshape(target, (1,)), weight, True
+
+
+def axis_letters(count: int) -> str:
+    """ " H W" for two axes after N C; beyond three, numbered letters."""
+    letters = IMAGE_AXES.get(count, " ".join(f"D{axis}" for axis in range(count)))
+    return f" {letters}" if letters else ""
+
+
+def class_weights(op: str, x: Tensor, weight: Tensor | None) -> Tensor:
+    """The weight of every class; 1 unless given."""
+    axis = min(x.ndim - 1, 1)
+    C = x.shape[axis]
+    if C == 0:
+        raise ShapeError(f"{op}: axis {axis} (C) of x is 0, expected at least 1 class")
+    if weight is None:
+        return Tensor(kernels.of(op, [x.data]).full((C,), 1, x.data))
+    weight = as_tensor(weight)
+    if weight.shape != (C,):
+        raise ShapeError(
+            f"{op}: weight has shape {weight.shape}, but axis {axis} (C) of x is {C}, "
+            f"expected ({C},): one weight per class"
+        )
+    if weight.dtype != x.dtype:
+        raise TypeError(
+            f"{op}: dtype of weight is {weight.dtype}, but dtype of x is {x.dtype}; convert one "
+            f"with .astype()"
+        )
+    return weight.detach()
+
+
+def _check_labels(op: str, target: Tensor, letters: str, classes: int, ignore_index: int) -> None:
+    k = kernels.of(op, [target.data])
+    position = k.first_bad_label(target.data, classes, ignore_index)
+    if position < 0:
+        return
+    place = []
+    for size in reversed(target.shape):
+        place.append(position % size)
+        position //= size
+    element = tuple(reversed(place))
+    label = target.numpy()[element]
+    where = f"element {element} ({letters}) of target" if letters else "target"
+    raise ValueError(
+        f"{op}: {where} is {label}, but x has {classes} classes along C, expected 0 to "
+        f"{classes - 1}, or ignore_index {ignore_index}"
+    )
+
+
+def check_reduction(op: str, reduction: str) -> str:
+    """`reduction`, if it is one of the three words."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{op}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'")
+    return reduction
+
+
+def reduced(loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
+    """All elements, their sum, or their mean (sum / total, where given)."""
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return sum(loss)
+    return mean(loss) if total is None else sum(loss) / total
