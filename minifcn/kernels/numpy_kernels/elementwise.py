@@ -1,8 +1,6 @@
-"""Element by element, one ufunc each. `like=` arrays give dtype and device."""
+"""Element by element, in few ufuncs. `like=` arrays give dtype and device."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -10,9 +8,10 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "divide", "exp", "full", "leaky_relu", "log", "maximum", "minimum",
-    "multiply", "power", "prelu", "relu", "scale", "select", "shift", "sigmoid", "sign", "slope",
-    "step", "subtract", "tanh", "within",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "leaky_relu",
+    "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power", "prelu",
+    "prelu_weight", "relu", "relu_grad", "scale", "select", "share", "shift", "sigmoid", "sign",
+    "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
 
@@ -21,8 +20,9 @@ def full(shape: Shape, value: float, like: Array) -> Array:
     return np.full(shape, value, like.dtype)
 
 
-def cast(x: Array, dtype: Any) -> Array:
-    return x.astype(dtype)
+def cast(x: Array, dtype: str) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):  # too large for dtype is inf, as in PyTorch
+        return x.astype(dtype)
 
 
 def add(a: Array, b: Array) -> Array:
@@ -70,8 +70,14 @@ def tanh(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x) without overflow:  (1 + tanh(x / 2)) / 2."""
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+    """1 / (1 + e^-x); where e^-x overflows the quotient is the 0 that it should be."""
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + e^x) without overflow:  max(x, 0) + log(1 + e^-|x|)."""
+    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
 def absolute(x: Array) -> Array:
@@ -79,7 +85,8 @@ def absolute(x: Array) -> Array:
 
 
 def sign(x: Array) -> Array:
-    return np.asarray(np.sign(x))
+    """[x > 0] - [x < 0]: 0 at 0 and at nan."""
+    return np.asarray(np.asarray(x > 0).astype(x.dtype) - (x < 0))
 
 
 def maximum(a: Array, b: Array) -> Array:
@@ -90,35 +97,54 @@ def minimum(a: Array, b: Array) -> Array:
     return np.asarray(np.minimum(a, b))
 
 
+def share(a: Array, b: Array) -> Array:
+    """1 where a > b, 1/2 where equal, 0 where a < b; 1 where one is nan."""
+    return (np.asarray(~(a < b)) - 0.5 * np.asarray(a == b)).astype(a.dtype)
+
+
 def select(mask: Array, a: Array, b: Array) -> Array:
     """a where mask, else b."""
     return np.where(mask, a, b)
 
 
+def masked(x: Array, mask: Array, keep: bool) -> Array:
+    """x where mask is `keep`, else 0."""
+    zero = x.dtype.type(0)
+    return np.where(mask, x, zero) if keep else np.where(mask, zero, x)
+
+
+def clamp(x: Array, low: float, high: float) -> Array:
+    """min(max(x, low), high), infinite bounds for none."""
+    return np.asarray(np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)))
+
+
+def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
+    """gy where low <= x <= high, else 0."""
+    return np.where((x >= low) & (x <= high), gy, gy.dtype.type(0))
+
+
 def relu(x: Array) -> Array:
-    return np.asarray(np.maximum(x, 0))
+    return np.asarray(np.maximum(x, x.dtype.type(0)))
 
 
-def step(x: Array) -> Array:
-    """[x > 0] in x's dtype; the derivative of relu."""
-    return np.asarray(x > 0).astype(x.dtype)
-
-
-def within(x: Array, low: float, high: float) -> Array:
-    """[low <= x <= high] in x's dtype; the derivative of clamp."""
-    return np.asarray((x >= low) & (x <= high)).astype(x.dtype)
+def relu_grad(gy: Array, x: Array) -> Array:
+    """gy except where x <= 0: a nan lets the gradient pass, as in PyTorch."""
+    return np.where(x <= 0, gy.dtype.type(0), gy)
 
 
 def leaky_relu(x: Array, negative_slope: float) -> Array:
-    return np.asarray(np.where(x > 0, x, x * negative_slope))
+    return np.where(x > 0, x, x * negative_slope)
 
 
-def slope(x: Array, negative_slope: float) -> Array:
-    """1 where x > 0, else negative_slope; the derivative of leaky_relu."""
-    one, low = x.dtype.type(1), x.dtype.type(negative_slope)
-    return np.asarray(np.where(x > 0, one, low))
+def leaky_relu_grad(gy: Array, x: Array, negative_slope: float) -> Array:
+    return np.where(x > 0, gy, gy * negative_slope)
 
 
-def prelu(x: Array, weight: Array) -> Array:
-    """x where x > 0, else weight x; both of one shape."""
-    return np.asarray(np.where(x > 0, x, x * weight))
+def prelu(a: Array, x: Array, w: Array) -> Array:
+    """a where x > 0, else w a; all of one shape. prelu(x, x, w) is the activation."""
+    return np.where(x > 0, a, a * w)
+
+
+def prelu_weight(a: Array, b: Array, x: Array) -> Array:
+    """a b except where x > 0, which gives 0."""
+    return np.where(x > 0, a.dtype.type(0), a * b)

@@ -1,8 +1,9 @@
-"""Moving and adding elements: broadcast and sum, reshape, transpose, slices, concatenation, matmul."""
+"""Moving and adding elements: broadcast, sum, reshape, transpose, slice, gather, join, multiply."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "argmax", "broadcast_to", "concatenate", "get_slice", "matmul", "permute", "put_slice", "reshape",
-    "scatter_add", "sum_to", "take", "take_along", "scatter_along",
+    "amax", "amin", "argmax", "argmin", "broadcast_to", "concatenate", "extent", "get_slice",
+    "matmul", "nonzero", "permute", "put_slice", "ravel_index", "reshape", "scatter_add",
+    "scatter_along", "sum_to", "take", "take_along", "ties",
 ]  # fmt: skip
 
 
@@ -22,7 +24,9 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
 
 def sum_to(x: Array, shape: Shape) -> Array:
     """Sum over the axes that have size 1 in `shape`; both have as many axes."""
-    axes = tuple(a for a, (n, m) in enumerate(zip(x.shape, shape, strict=True)) if m == 1 and n != 1)
+    axes = tuple(
+        a for a, (n, m) in enumerate(zip(x.shape, shape, strict=True)) if m == 1 and n != 1
+    )
     return np.asarray(x.sum(axis=axes, keepdims=True)) if axes else x
 
 
@@ -43,44 +47,106 @@ def matmul(a: Array, b: Array) -> Array:
     return np.asarray(np.matmul(a, b))
 
 
-def get_slice(x: Array, key: tuple[slice, ...]) -> Array:
-    return x[key]
+def _slices(key: Sequence[range]) -> tuple[Any, ...]:
+    """Each range as a slice; one that runs back past 0 has no stop."""
+    return tuple(slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in key)
 
 
-def put_slice(g: Array, key: tuple[slice, ...], shape: Shape) -> Array:
-    """Zeros of `shape` with g written into the slice."""
+def get_slice(x: Array, key: Sequence[range]) -> Array:
+    """The elements at the places of `key`, one range per axis: a view."""
+    y: Array = x[(*_slices(key), Ellipsis)]  # the Ellipsis makes an array of a single element
+    return y
+
+
+def put_slice(g: Array, key: Sequence[range], shape: Shape) -> Array:
+    """Zeros of `shape` with g written at the places of `key`."""
     x = np.zeros(shape, g.dtype)
-    x[key] = g
+    x[_slices(key)] = g
     return x
 
 
-def take(x: Array, key: tuple[Any, ...]) -> Array:
-    """x[key] with index arrays: a copy."""
-    return np.asarray(x[key])
+def extent(index: Array) -> tuple[int, int]:
+    """The least and the greatest number; 0, 0 of none."""
+    return (int(index.min()), int(index.max())) if index.size else (0, 0)
 
 
-def scatter_add(g: Array, key: tuple[Any, ...], shape: Shape) -> Array:
-    """Zeros of `shape` with g added at key; an index that occurs twice gets both."""
-    x = np.zeros(shape, g.dtype)
-    np.add.at(x, key, g)
+def nonzero(mask: Array) -> tuple[Array, ...]:
+    """Where mask is true, in row order: one index array per axis."""
+    return np.nonzero(mask)
+
+
+def ravel_index(indices: Sequence[Array], sizes: Sequence[int]) -> Array:
+    """The indices of axes of these sizes, of equal shape, as one flat index of the axes merged.
+
+    A negative index counts from the end; all are within their axis.
+    """
+    flat = np.zeros(indices[0].size, np.int64)
+    for index, size in zip(indices, sizes, strict=True):
+        own = index.reshape(-1).astype(np.int64)
+        flat = flat * size + np.where(own < 0, own + size, own)
+    return flat
+
+
+def take(x: Array, index: Array, axis: int) -> Array:
+    """The entries of `axis` that a flat index names: a copy."""
+    return np.take(x, index, axis)
+
+
+def scatter_add(g: Array, index: Array, axis: int, size: int) -> Array:
+    """Zeros, with the entries of g added along `axis` (of `size`) where a flat index says.
+
+    Sorted by place, so that equal places stand together and one reduceat adds them, in order.
+    """
+    x = np.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    if index.size:
+        order = np.argsort(index, kind="stable")
+        places = index[order]
+        starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+        rows = (slice(None),) * axis + (places[starts],)
+        x[rows] = np.add.reduceat(np.take(g, order, axis), starts, axis, dtype=g.dtype)
     return x
 
 
 def argmax(x: Array, axis: int) -> Array:
-    """The first index of the largest value along `axis`; the axis stays with size 1."""
-    return np.argmax(x, axis=axis, keepdims=True)
+    """The first index of the largest (nan wins) along `axis`, which stays with size 1."""
+    return np.asarray(np.argmax(x, axis=axis, keepdims=True))
+
+
+def argmin(x: Array, axis: int) -> Array:
+    """The first index of the smallest (nan wins) along `axis`, which stays with size 1."""
+    return np.asarray(np.argmin(x, axis=axis, keepdims=True))
+
+
+def amax(x: Array, axes: tuple[int, ...]) -> Array:
+    """The largest over `axes`, which stay with size 1; nan wins."""
+    return np.asarray(np.max(x, axis=axes, keepdims=True))
+
+
+def amin(x: Array, axes: tuple[int, ...]) -> Array:
+    """The smallest over `axes`, which stay with size 1; nan wins."""
+    return np.asarray(np.min(x, axis=axes, keepdims=True))
+
+
+def ties(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    """[x = y] / (how many over `axes`); nan equals nan."""
+    equal = np.asarray((x == y) | ((x != x) & (y != y)))
+    return np.asarray(equal / equal.sum(axis=axes, keepdims=True, dtype=x.dtype))
 
 
 def take_along(x: Array, index: Array, axis: int) -> Array:
+    """y[i, j] = x[i, index[i, j]], j along `axis`."""
     return np.take_along_axis(x, index, axis)
 
 
 def scatter_along(g: Array, index: Array, axis: int, size: int) -> Array:
     """Zeros, with g added at `index` along `axis`, which gets `size` elements."""
-    shape = list(g.shape)
-    shape[axis] = size
-    x = np.zeros(shape, g.dtype)
-    where = list(np.indices(g.shape, sparse=True))
+    shape = (*g.shape[:axis], size, *g.shape[axis + 1 :])
+    if g.shape[axis] == 1:  # no place twice
+        x = np.zeros(shape, g.dtype)
+        np.put_along_axis(x, index, g, axis)
+        return x
+    where = [*np.ogrid[tuple(slice(n) for n in g.shape)]]
     where[axis] = index
-    np.add.at(x, tuple(where), g)
-    return x
+    flat = ravel_index(np.broadcast_arrays(*where), shape)
+    added = np.bincount(flat, g.reshape(-1), prod(shape))
+    return added.reshape(shape).astype(g.dtype)

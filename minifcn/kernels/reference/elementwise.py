@@ -12,13 +12,15 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "divide", "exp", "full", "leaky_relu", "log", "maximum", "minimum",
-    "multiply", "power", "prelu", "relu", "scale", "select", "shift", "sigmoid", "sign", "slope",
-    "step", "subtract", "tanh", "within",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "leaky_relu",
+    "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power", "prelu",
+    "prelu_weight", "relu", "relu_grad", "scale", "select", "share", "shift", "sigmoid", "sign",
+    "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
 
 def _each(function: Callable[..., Any], *arrays: Array, dtype: Any = None) -> Array:
+    """function of the elements, in the dtype of the last array."""
     y = np.empty(arrays[-1].shape, arrays[-1].dtype if dtype is None else dtype)
     for index in np.ndindex(y.shape):
         y[index] = function(*(array[index].item() for array in arrays))
@@ -32,7 +34,7 @@ def full(shape: Shape, value: float, like: Array) -> Array:
     return y
 
 
-def cast(x: Array, dtype: Any) -> Array:
+def cast(x: Array, dtype: str) -> Array:
     return _each(lambda a: a, x, dtype=dtype)
 
 
@@ -80,6 +82,10 @@ def sigmoid(x: Array) -> Array:
     return _each(lambda a: 1 / (1 + math.exp(-a)), x)
 
 
+def softplus(x: Array) -> Array:
+    return _each(lambda a: math.log(1 + math.exp(a)), x)
+
+
 def absolute(x: Array) -> Array:
     return _each(lambda a: a if a > 0 else -a, x)
 
@@ -89,36 +95,52 @@ def sign(x: Array) -> Array:
 
 
 def maximum(a: Array, b: Array) -> Array:
-    return _each(lambda a, b: a if a > b else b, a, b)
+    return _each(lambda a, b: a if a > b or a != a else b, a, b)
 
 
 def minimum(a: Array, b: Array) -> Array:
-    return _each(lambda a, b: a if a < b else b, a, b)
+    return _each(lambda a, b: a if a < b or a != a else b, a, b)
+
+
+def share(a: Array, b: Array) -> Array:
+    return _each(lambda a, b: 0 if a < b else 0.5 if a == b else 1, a, b)
 
 
 def select(mask: Array, a: Array, b: Array) -> Array:
     return _each(lambda m, a, b: a if m else b, mask, a, b)
 
 
+def masked(x: Array, mask: Array, keep: bool) -> Array:
+    return _each(lambda a, m: a if bool(m) == keep else 0, x, mask, dtype=x.dtype)
+
+
+def clamp(x: Array, low: float, high: float) -> Array:
+    return _each(lambda a: high if a > high or low > high else low if a < low else a, x)
+
+
+def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
+    return _each(lambda g, a: g if low <= a <= high else 0, gy, x)
+
+
 def relu(x: Array) -> Array:
-    return _each(lambda a: a if a > 0 else 0, x)
+    return _each(lambda a: 0 if a <= 0 else a, x)
 
 
-def step(x: Array) -> Array:
-    return _each(lambda a: 1 if a > 0 else 0, x)
-
-
-def within(x: Array, low: float, high: float) -> Array:
-    return _each(lambda a: 1 if low <= a <= high else 0, x)
+def relu_grad(gy: Array, x: Array) -> Array:
+    return _each(lambda g, a: 0 if a <= 0 else g, gy, x)
 
 
 def leaky_relu(x: Array, negative_slope: float) -> Array:
     return _each(lambda a: a if a > 0 else negative_slope * a, x)
 
 
-def slope(x: Array, negative_slope: float) -> Array:
-    return _each(lambda a: 1 if a > 0 else negative_slope, x)
+def leaky_relu_grad(gy: Array, x: Array, negative_slope: float) -> Array:
+    return _each(lambda g, a: g if a > 0 else negative_slope * g, gy, x)
 
 
-def prelu(x: Array, weight: Array) -> Array:
-    return _each(lambda a, w: a if a > 0 else w * a, x, weight)
+def prelu(a: Array, x: Array, w: Array) -> Array:
+    return _each(lambda a, x, w: a if x > 0 else w * a, a, x, w)
+
+
+def prelu_weight(a: Array, b: Array, x: Array) -> Array:
+    return _each(lambda a, b, x: 0 if x > 0 else a * b, a, b, x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "argmax", "broadcast_to", "concatenate", "get_slice", "matmul", "permute", "put_slice", "reshape",
-    "scatter_add", "sum_to", "take", "take_along", "scatter_along",
+    "amax", "amin", "argmax", "argmin", "broadcast_to", "concatenate", "extent", "get_slice",
+    "matmul", "nonzero", "permute", "put_slice", "ravel_index", "reshape", "scatter_add",
+    "scatter_along", "sum_to", "take", "take_along", "ties",
 ]  # fmt: skip
 
 
@@ -69,56 +70,94 @@ def matmul(a: Array, b: Array) -> Array:
     return y
 
 
-def _positions(key: tuple[slice, ...], shape: Shape) -> list[range]:
-    return [range(*part.indices(size)) for part, size in zip(key, shape, strict=True)]
-
-
-def get_slice(x: Array, key: tuple[slice, ...]) -> Array:
-    places = _positions(key, x.shape)
-    y = np.empty([len(place) for place in places], x.dtype)
+def get_slice(x: Array, key: Sequence[range]) -> Array:
+    y = np.empty([len(places) for places in key], x.dtype)
     for index in np.ndindex(*y.shape):
-        y[index] = x[tuple(place[i] for place, i in zip(places, index, strict=True))]
+        y[index] = x[tuple(places[i] for places, i in zip(key, index, strict=True))]
     return y
 
 
-def put_slice(g: Array, key: tuple[slice, ...], shape: Shape) -> Array:
-    places = _positions(key, shape)
+def put_slice(g: Array, key: Sequence[range], shape: Shape) -> Array:
     x = np.zeros(shape, g.dtype)
     for index in np.ndindex(*g.shape):
-        x[tuple(place[i] for place, i in zip(places, index, strict=True))] = g[index]
+        x[tuple(places[i] for places, i in zip(key, index, strict=True))] = g[index]
     return x
 
 
-def _number(x_shape: Shape) -> Array:
-    """Every element's own number: indexing it says which element an index meets."""
-    return np.arange(int(np.prod(x_shape))).reshape(x_shape)
+def extent(index: Array) -> tuple[int, int]:
+    numbers = sorted(index.reshape(-1).tolist()) or [0]
+    return numbers[0], numbers[-1]
 
 
-def take(x: Array, key: tuple[Any, ...]) -> Array:
-    numbers = np.asarray(_number(x.shape)[key])
-    y = np.empty(numbers.shape, x.dtype)
-    for index in np.ndindex(*y.shape):
-        y[index] = x[np.unravel_index(numbers[index], x.shape)]
+def nonzero(mask: Array) -> tuple[Array, ...]:
+    places = [index for index in np.ndindex(*mask.shape) if mask[index]]
+    return tuple(np.array([p[axis] for p in places], np.int64) for axis in range(mask.ndim))
+
+
+def ravel_index(indices: Sequence[Array], sizes: Sequence[int]) -> Array:
+    flat = []
+    for place in np.ndindex(*indices[0].shape):
+        number = 0
+        for index, size in zip(indices, sizes, strict=True):
+            number = number * size + int(index[place]) % size
+        flat.append(number)
+    return np.array(flat, np.int64)
+
+
+def take(x: Array, index: Array, axis: int) -> Array:
+    y = np.empty((*x.shape[:axis], len(index), *x.shape[axis + 1 :]), x.dtype)
+    for place in np.ndindex(*y.shape):
+        y[place] = x[(*place[:axis], index[place[axis]], *place[axis + 1 :])]
     return y
 
 
-def scatter_add(g: Array, key: tuple[Any, ...], shape: Shape) -> Array:
-    numbers = np.asarray(_number(shape)[key])
-    x = np.zeros(shape, g.dtype)
-    for index in np.ndindex(*g.shape):
-        x[np.unravel_index(numbers[index], shape)] += g[index]
+def scatter_add(g: Array, index: Array, axis: int, size: int) -> Array:
+    x = np.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    for place in np.ndindex(*g.shape):
+        x[(*place[:axis], index[place[axis]], *place[axis + 1 :])] += g[place]
     return x
+
+
+def _first(x: Array, axis: int, better: Callable[[Any, Any], bool]) -> Array:
+    """The first index along `axis` that no other beats; the first nan beats all."""
+    best = np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), np.int64)
+    for index in np.ndindex(*x.shape):
+        place = (*index[:axis], 0, *index[axis + 1 :])
+        champion = x[(*index[:axis], best[place], *index[axis + 1 :])]
+        if champion == champion and (better(x[index], champion) or x[index] != x[index]):
+            best[place] = index[axis]
+    return best
 
 
 def argmax(x: Array, axis: int) -> Array:
-    shape = list(x.shape)
-    shape[axis] = 1
-    best = np.zeros(shape, np.int64)
+    return _first(x, axis, lambda a, b: bool(a > b))
+
+
+def argmin(x: Array, axis: int) -> Array:
+    return _first(x, axis, lambda a, b: bool(a < b))
+
+
+def amax(x: Array, axes: tuple[int, ...]) -> Array:
+    for axis in axes:
+        x = take_along(x, argmax(x, axis), axis)
+    return x
+
+
+def amin(x: Array, axes: tuple[int, ...]) -> Array:
+    for axis in axes:
+        x = take_along(x, argmin(x, axis), axis)
+    return x
+
+
+def ties(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
+    share = np.zeros(x.shape, x.dtype)
     for index in np.ndindex(*x.shape):
-        place = (*index[:axis], 0, *index[axis + 1 :])
-        if x[index] > x[(*index[:axis], best[place], *index[axis + 1 :])]:
-            best[place] = index[axis]
-    return best
+        best = y[_folded(index, y.shape)]
+        share[index] = x[index] == best or (x[index] != x[index] and best != best)
+    count = sum_to(share, tuple(1 if a in axes else size for a, size in enumerate(x.shape)))
+    for index in np.ndindex(*x.shape):
+        share[index] /= count[_folded(index, count.shape)]
+    return share
 
 
 def take_along(x: Array, index: Array, axis: int) -> Array:
