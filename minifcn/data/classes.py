@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minifcn.images import FilePath, write_aside
+from ..images import FilePath, write_aside
 
 Colour = tuple[int, int, int]
 

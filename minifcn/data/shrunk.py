@@ -7,12 +7,14 @@ Edge pixels are repeated up to a multiple of k. `infer.Predictor` makes photos s
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifcn.images import resize_label
+from ..images import resize_label
+from .classes import Classes
+from .loader import Dataset
 
 UInt8 = NDArray[np.uint8]
 
@@ -20,12 +22,19 @@ UInt8 = NDArray[np.uint8]
 class Shrunk:
     """`dataset` with every image and label k times smaller; the small ones are kept in memory."""
 
-    def __init__(self, dataset: Any, k: int) -> None:
+    def __init__(self, dataset: Dataset, k: int) -> None:
         if k < 1:
             raise ValueError(f"Shrunk: k is {k}, expected at least 1")
         self.dataset, self.k = dataset, k
-        self.classes = dataset.classes
         self._kept: dict[int, tuple[UInt8, UInt8]] = {}
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self.dataset.names
+
+    @property
+    def classes(self) -> Classes:
+        return self.dataset.classes
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -42,7 +51,8 @@ def shrink_image(image: UInt8, k: int) -> UInt8:
     whole = _whole(image, k).astype(np.uint32)
     H, W = whole.shape[:2]
     total = whole.reshape(H // k, k, W // k, k, 3).sum(axis=(1, 3))  # H/k W/k 3
-    return ((total + k * k // 2) // (k * k)).astype(np.uint8)
+    mean: UInt8 = ((total + k * k // 2) // (k * k)).astype(np.uint8)
+    return mean
 
 
 def _shrink_label(label: UInt8, k: int) -> UInt8:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from minifcn.data.classes import Classes
-from minifcn.data.hotdogs.scene import draw
+from ..classes import Classes
+from .scene import draw
 
 UInt8 = NDArray[np.uint8]
 

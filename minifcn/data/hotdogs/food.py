@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minifcn.data.hotdogs.paint import (
+from .paint import (
     Array,
     Canvas,
     Colour,

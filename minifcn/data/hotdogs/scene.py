@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minifcn.data.hotdogs import food, table
-from minifcn.data.hotdogs.paint import Canvas, Dice, Pose, value_noise
+from . import food, table
+from .paint import Canvas, Dice, Pose, value_noise
 
 Painter = Callable[[Canvas, Dice, Pose], None]
 

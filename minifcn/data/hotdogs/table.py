@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minifcn.data.hotdogs.food import BREAD, KETCHUP, MEAT, MUSTARD
-from minifcn.data.hotdogs.paint import (
+from .food import BREAD, KETCHUP, MEAT, MUSTARD
+from .paint import (
     Array,
     Canvas,
     Colour,
