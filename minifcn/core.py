@@ -3,9 +3,9 @@
     y = op(x_1, ..., x_n)         forward   gives y
     g_i = sum_k gy_k dy_k/dx_i    vjp       gives every g_i from gy, written with operators again
 
-A `Tensor` is an array and, if it was recorded, the `Node` that made it. A node is (op, parents, kept
-arrays) and never points to a tensor, so a graph has no reference cycle and goes when its loss goes.
-Since vjps are written with operators, a recorded backward pass can be differentiated again.
+A `Tensor` is an array and, if it was recorded, the `Node` that made it. A node is (op, parents,
+kept arrays) and never points to a tensor, so a graph has no reference cycle and goes when its loss
+goes. Since vjps are written with operators, a recorded backward pass can be differentiated again.
 """
 
 from __future__ import annotations
@@ -106,9 +106,10 @@ class Tensor(Operators):
         graph = _graph([self._node])
         leaves = {node for node in graph if node.op is None or node.retains}
         found = _walk(graph, [(self._node, seed)], leaves, False, not retain_graph)
-        for node, g in found.items():
+        while found:
+            node, g = found.popitem()
             with no_grad():
-                node.grad = g if node.grad is None else node.grad + g
+                node.grad = _own(g) if node.grad is None else node.grad + g
 
     def retain_grad(self) -> None:
         """Let `backward` store the gradient here too, though this is no leaf."""
@@ -156,9 +157,9 @@ class Op:
 
     shape(*shapes)       the shape that forward promises; raises ShapeError
     forward(k, *arrays)  y, or (y, *extras); k = the kernels of the arrays' device
-    vjp(gy, ...)         one entry per input: a Tensor, None, or a function that makes the Tensor (called
-                         only if somebody wants it). It names what it needs: inputs of forward, `y`, or
-                         the op's `extras`; exactly that is kept
+    vjp(gy, ...)         one entry per input: a Tensor, None, or a function that makes the Tensor
+                         (called only if somebody wants it). It names what it needs: inputs of
+                         forward, `y`, or the op's `extras`; exactly that is kept
     samples()            (op, *draws) tuples for the contract test
     """
 
@@ -177,7 +178,9 @@ class Op:
     def __init_subclass__(cls) -> None:
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls._keeps = tuple(_place(cls, name) for name in _arguments(cls.vjp)[2:])
-        Op.registry[cls.name] = cls
+        ours = Op.registry.get(cls.name, cls).__module__.startswith("minifcn.")
+        theirs = not cls.__module__.startswith("minifcn.")
+        Op.registry[f"{cls.__module__}.{cls.name}" if ours and theirs else cls.name] = cls
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Run forward, and record it if a gradient may be asked for."""
@@ -187,6 +190,11 @@ class Op:
         out = self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
         assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
+        if len(extras) != len(self.extras):
+            raise TypeError(
+                f"{self.name}: forward made {len(extras)} extras, expected {len(self.extras)}: "
+                f"{', '.join(self.extras) or 'none'}"
+            )
         if mode.trace:
             mode.trace(self, inputs, y)
         version = inputs[0]._version if self.views else Version()
@@ -203,13 +211,18 @@ class Op:
         return Tensor._of(y, node, version)
 
 
+def _own(g: Tensor) -> Tensor:
+    """A gradient that may be written in place: no view, and nobody else's."""
+    return Tensor(g.data.copy(order="K"))
+
+
 def _arguments(function: Callable[..., Any]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
 def _place(cls: type[Op], name: str) -> tuple[str, int]:
     """Where `cls.vjp` finds the array it calls `name`."""
-    inputs = [p for p in _arguments(cls.forward)[2:]]
+    inputs = _arguments(cls.forward)[2:]
     if name == "y":
         return "y", 0
     if name in inputs:
@@ -243,8 +256,8 @@ def _walk(
 ) -> dict[Node, Tensor]:
     """The chain rule, newest node first: the gradient of the seeds for every wanted node.
 
-    Gradients live in a local dict, not in the graph: a second walk is safe, and each one's memory goes
-    as soon as it is passed on.
+    Gradients live in a local dict, not in the graph: a second walk is safe, and each one's memory
+    goes as soon as it is passed on.
     """
     useful: set[Node] = set()
     for node in reversed(graph):
@@ -261,7 +274,7 @@ def _walk(
                 continue
             if node in wanted:
                 found[node] = gy
-            if node.op is not None:
+            if node.op is not None and any(parent in useful for parent in node.parents):
                 _pull_back(node, node.op, gy, useful, flowing)
                 if release:
                     node.kept = None
@@ -302,10 +315,10 @@ def _kept_tensors(node: Node, op: Op) -> list[Tensor]:
     """The arrays that vjp names, as tensors that are still part of the graph."""
     if node.kept is None:
         raise ValueError(f"backward: {node} was already passed with retain_graph=False")
-    tensors = []
+    tensors: list[Tensor] = []
     for (array, version, count), (kind, index) in zip(node.kept, op._keeps, strict=True):
         if version.count != count:
-            name = "y" if kind == "y" else _arguments(op.vjp)[2 + len(tensors)]
+            name = _arguments(type(op).vjp)[2 + len(tensors)]
             raise VersionError(
                 f"backward: {node} kept {name} {array.shape}, which {version.writer} has changed "
                 f"since; run the forward pass again, or write to a copy"
@@ -335,7 +348,11 @@ def grad(
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gys = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs or [None] * len(ys))
+    gys = (
+        [grad_outputs]
+        if isinstance(grad_outputs, Tensor)
+        else list(grad_outputs or [None] * len(ys))
+    )
     if len(gys) != len(ys):
         raise ValueError(f"grad: {len(gys)} grad_outputs for {len(ys)} outputs, expected as many")
     for index, x in enumerate(xs):
@@ -347,11 +364,13 @@ def grad(
     for index, node in enumerate(nodes):
         if node not in found and not allow_unused:
             raise ValueError(
-                f"grad: the outputs do not depend on input {index}; pass allow_unused=True for zeros"
+                f"grad: the outputs do not depend on input {index}; "
+                f"pass allow_unused=True for zeros"
             )
-    return tuple(
+    gradients = [
         found[node] if node in found else zeros_like(x) for node, x in zip(nodes, xs, strict=True)
-    )
+    ]
+    return tuple(g if create_graph else g.detach() for g in gradients)
 
 
 def _seed(op: str, y: Tensor, gy: Tensor | None) -> Tensor:
@@ -376,7 +395,11 @@ def tensor(
     (dtype('float32'), dtype('float64'), dtype('int64'))
     """
     array = np.array(data.numpy() if isinstance(data, Tensor) else data, dtype=dtype)
-    if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic, Tensor)):
+    if (
+        dtype is None
+        and array.dtype == np.float64
+        and not isinstance(data, (np.ndarray, np.generic, Tensor))
+    ):
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: dtype is {array.dtype}, expected float, int or bool")
