@@ -27,8 +27,9 @@ FLOORS = [
     ["nn", "optim", "gradcheck", "checks"],
     ["models"],
     ["data", "train", "infer", "interop", "study"],
+    ["__init__"],
     ["cli"],
-    ["__init__", "__main__"],
+    ["__main__"],
 ]
 
 # The one upward reference: the `+`, `@`, `.sum()` of a Tensor, each imported when first called.
