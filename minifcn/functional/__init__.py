@@ -7,6 +7,7 @@ from .broadcast import broadcast_to, mean, sum, var
 from .concat import cat, chunk, split, stack
 from .conv import conv2d, conv2d_weight, conv_transpose2d
 from .cross_entropy import cross_entropy
+from .dropout import dropout, dropout2d
 from .extreme import amax, amin, argmax, argmin, max, min
 from .gather import gather
 from .index import index

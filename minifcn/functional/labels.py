@@ -61,7 +61,7 @@ def counted_weight(
     tensor(1., dtype=float32)
     """
     x, target, weight, _ = checked("counted_weight", x, target, weight, ignore_index)
-    return sum(TargetWeight(ignore_index, 0)(target, weight))
+    return sum(TargetWeight(ignore_index, 0.0)(target, weight))
 
 
 def checked(

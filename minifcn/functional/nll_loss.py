@@ -18,6 +18,7 @@ from ..core import Op, Tensor
 from ..device import Array
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape
+from .broadcast import sum
 from .labels import TargetWeight, check_reduction, checked, reduced
 from .reshape import reshape
 
@@ -96,4 +97,4 @@ def nll_loss(
     loss = NllLoss(ignore_index)(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
-    return reduced(loss, reduction, reduced(TargetWeight(ignore_index, 0)(target, weight), "sum"))
+    return reduced(loss, reduction, sum(TargetWeight(ignore_index, 0.0)(target, weight)))

@@ -19,6 +19,7 @@ from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError
 from .broadcast import sum
+from .reshape import reshape
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,13 @@ def softmax(x: Tensor, dim: int) -> Tensor:
     [0.25, 0.25, 0.25, 0.25]
     """
     x, axis = _checked("softmax", x, dim)
-    return Softmax(axis)(x)
+    return Softmax(axis)(x) if x.ndim else reshape(Softmax(0)(reshape(x, 1)), ())
 
 
 def log_softmax(x: Tensor, dim: int) -> Tensor:
     """log(softmax(x, dim)) without the overflow and the rounding of computing it so."""
     x, axis = _checked("log_softmax", x, dim)
-    return LogSoftmax(axis)(x)
+    return LogSoftmax(axis)(x) if x.ndim else reshape(LogSoftmax(0)(reshape(x, 1)), ())
 
 
 def _checked(op: str, x: Tensor, dim: int) -> tuple[Tensor, int]:
