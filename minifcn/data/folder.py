@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .classes import Classes
 from ..images import FilePath, read_image, read_label, resize_image, resize_label
+from .classes import Classes
 
 UInt8 = NDArray[np.uint8]
 
@@ -142,9 +142,10 @@ def _pairs(images: list[Path], labels: Path) -> list[tuple[Path, Path]]:
     pairs = [(image, labels / f"{image.stem}.png") for image in images]
     missing = [label.name for _, label in pairs if not label.is_file()]
     if missing:
-        some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise DataError(
-            f"FolderDataset: {labels}: {len(missing)} of {len(images)} labels are missing: {some}"
+            f"FolderDataset: {labels}: {len(missing)} of {len(images)} labels are missing: "
+            f"{', '.join(missing[:5])}{more}"
         )
     return pairs
 

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..shapes import ShapeError
 from .classes import Classes
 from .transforms import Transform
-from ..shapes import ShapeError
 
 UInt8 = NDArray[np.uint8]
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
