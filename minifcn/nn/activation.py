@@ -39,7 +39,7 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """x where x > 0, else weight x, with one learned weight or one per channel.   Shape  x: N C ..."""
+    """x where x > 0, else weight x, with one weight or one per channel.   Shape  x: N C ..."""
 
     def __init__(
         self, num_parameters: int = 1, init: float = 0.25, device: str = "cpu", dtype: Any = None

@@ -25,7 +25,8 @@ class _List(Module):
     def _put(self, name: str, module: Any) -> None:
         if not isinstance(module, Module):
             raise TypeError(
-                f"{type(self).__name__}: entry {name} is a {type(module).__name__}, expected a Module"
+                f"{type(self).__name__}: entry {name} is a {type(module).__name__}, "
+                f"expected a Module"
             )
         if hasattr(type(self), name) or "." in name or not name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be a module's name here")
@@ -40,7 +41,7 @@ class _List(Module):
     def __setitem__(self, index: int, module: Module) -> None:
         self._put(self._at(index), module)
 
-    def _add(self, module: Module) -> None:
+    def _add(self, module: Any) -> None:
         self._put(str(len(self)), module)
 
 
@@ -58,12 +59,13 @@ class Sequential(_List):
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            for name, module in modules[0].items():
+        only = modules[0] if len(modules) == 1 else None
+        if isinstance(only, Mapping):
+            for name, module in only.items():
                 self._put(name, module)
-        else:
-            for module in modules:
-                self.append(module)  # type: ignore[arg-type] # checked when it is put
+            return
+        for part in modules:
+            self._add(part)
 
     def forward(self, x: Any) -> Any:
         for module in self:

@@ -13,7 +13,7 @@ from ..shapes import Pair, pair, whole
 from . import init
 from .conv import Conv2d
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, first_values
 from .seed import stream
 
 
@@ -46,12 +46,16 @@ class Linear(Module):
         self.out_features = whole("Linear", "out_features", out_features, 1)
         shape = (self.out_features, self.in_features)
         rng, fans = stream(generator), init.fans(shape)
-        weight = (weight_init or init.torch_uniform)(shape, rng, fans)
-        self.weight = Parameter(weight, fans=fans)
+        dtype = np.float32 if dtype is None else dtype
+        make = weight_init or init.layer_default
+        self.weight = first_values("Linear: weight_init", make, shape, rng, fans, dtype)
         self.bias = None
         if bias:
-            self.bias = Parameter((bias_init or init.torch_uniform)(shape[:1], rng, fans))
-        self.astype(np.float32 if dtype is None else dtype).to(device)
+            make = bias_init or init.layer_default
+            self.bias = first_values("Linear: bias_init", make, shape[:1], rng, fans, dtype)
+        elif bias_init is not None:
+            raise ValueError("Linear: bias_init is given, but bias is False; expected bias=True")
+        self.to(device)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)
@@ -59,9 +63,9 @@ class Linear(Module):
     def to_conv1x1(self, image_size: int | Pair | None = None, order: str = "CHW") -> Conv2d:
         """The convolution with the same answers, which also takes larger images.
 
-        Without `image_size` the features are channels: a 1x1 convolution. With image_size = (H, W) they
-        are a flattened image, read as `order` says: "CHW" (PyTorch's flatten) or "HWC" (TensorFlow's);
-        the convolution then has an H x W kernel and gives one pixel for an image of that size.
+        Without `image_size` the features are channels: a 1x1 convolution. With image_size = (H, W)
+        they are a flattened image, read as `order` says: "CHW" (PyTorch's flatten) or "HWC"
+        (TensorFlow's); the kernel is then H x W and gives one pixel for an image of that size.
 
         Shape   weight: O I  ->  O C H W, I = C H W
         """
@@ -87,4 +91,5 @@ class Linear(Module):
         return conv
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"

@@ -1,7 +1,7 @@
 """module: a function with parameters, buffers and parts, each under a name.
 
-What a module has is found by looking: an attribute that is a `Parameter` is a parameter, one that is a
-`Module` is a part, a tensor registered with `register_buffer` is a buffer. Their order is the order of
+What a module has is found by looking: an attribute that is a `Parameter` is a parameter, one that
+is a `Module` is a part, a tensor registered with `register_buffer` is a buffer; in the order of
 assignment. There is nothing to call first, and attributes are plain Python attributes.
 """
 
@@ -35,7 +35,7 @@ _calls = _Calls()
 class Module:
     """Write `forward` (and `__init__`); call the module.
 
-    While it runs, operators, errors and the NaN tracer know its dotted path in the outermost module.
+    While it runs, operators, errors and the NaN tracer know its path in the outermost module.
 
     >>> import minifcn as mf
     >>> class Twice(Module):
@@ -91,7 +91,7 @@ class Module:
         super().__setattr__(name, value)
 
     def register_buffer(self, name: str, value: Tensor | None, persistent: bool = True) -> None:
-        """Give the module a tensor that is not trained; a persistent one is saved with the state."""
+        """Give the module a tensor that is not trained; a persistent one belongs to the state."""
         setattr(self, name, value)
         self._buffers = {**self._buffers, name: persistent}
 
@@ -160,7 +160,7 @@ class Module:
     # ---- state, see state.py -------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A snapshot: name -> copy of every parameter and persistent buffer, as PyTorch names them."""
+        """A snapshot: name -> copy of each parameter and persistent buffer, named as in PyTorch."""
         return state.snapshot(self)
 
     def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> state.Loaded:
@@ -234,14 +234,13 @@ class Module:
     # ---- the rest ------------------------------------------------------------------------------
 
     def regularization(self) -> Any:
-        """The sum of regularizer(weight) over the tree: a scalar tensor, or 0.0 without regularizers."""
-        total: Any = 0.0
-        for module in self.modules():
-            weight = module.__dict__.get("weight")
-            if module.regularizer is not None and weight is not None:
-                term = module.regularizer(weight)
-                total = term if isinstance(total, (int, np.floating)) else total + term
-        return total
+        """The sum of regularizer(weight) over the tree: a scalar tensor, or 0.0 without any."""
+        terms = [
+            module.regularizer(module.__dict__["weight"])
+            for module in self.modules()
+            if module.regularizer is not None
+        ]
+        return sum(terms[1:], terms[0]) if terms else 0.0
 
     def extra_repr(self) -> str:
         """The module's own settings, for `repr`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..core import Tensor, tensor
+from ..device import Array
+from ..shapes import Shape, ShapeError
 
-Fans = tuple[int, int]  # (fan_in, fan_out), see init.py
+Fans = tuple[int, int]  # (fan_in, fan_out), see init
 
 
 class Parameter(Tensor):
@@ -27,13 +30,27 @@ class Parameter(Tensor):
         super().__init__(tensor(data).data, requires_grad)
         self.fans = fans
 
-    def replace(self, data: Any) -> None:
+    def replace(self, data: Array) -> None:
         """Hold another array, of another dtype or on another device; the gradient moves along."""
         wanted, gradient = self.requires_grad, self.grad
         self.requires_grad = False
         self.data = data
-        if wanted:
-            self.requires_grad = True
-            if gradient is not None:
-                moved = gradient.detach().astype(np.dtype(data.dtype)).to(self.device)
-                self.grad = moved
+        self.requires_grad = wanted
+        if gradient is not None:
+            self.grad = gradient.detach().astype(data.dtype).to(self.device)
+
+
+def first_values(
+    argument: str,
+    init: Callable[..., Any],
+    shape: Shape,
+    rng: np.random.Generator,
+    fans: Fans,
+    dtype: Any,
+) -> Parameter:
+    """A parameter filled by init(shape, rng, fans), which the user gave as `argument`."""
+    made = init(shape, rng, fans)
+    values = np.asarray(made.data if isinstance(made, Tensor) else made)
+    if values.shape != shape:
+        raise ShapeError(f"{argument}: made an array of shape {values.shape}, expected {shape}")
+    return Parameter(values.astype(dtype), fans=fans)

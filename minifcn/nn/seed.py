@@ -1,9 +1,9 @@
 """seed: the stream of random numbers for layers that are made without `generator=`.
 
-`nn.Conv2d(3, 8, 3)` has to get its weights from somewhere, and two layers must not get the same. They
-draw from one documented stream, the only random state of the package, which starts from seed 0 in every
-process: the same program makes the same layers. `manual_seed` starts it anew. Pass `generator=` to a
-layer, and the stream is neither read nor moved.
+`nn.Conv2d(3, 8, 3)` has to get its weights from somewhere, and two layers must not get the same.
+They draw from one stream, the only random state of the package, which starts from seed 0 in every
+process: the same program makes the same layers. `manual_seed` starts it anew. A layer with
+`generator=` neither reads nor moves it.
 """
 
 from __future__ import annotations

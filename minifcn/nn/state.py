@@ -1,4 +1,4 @@
-"""state: what a module saves and loads: its parameters, its persistent buffers, its random streams."""
+"""state: what a module saves and loads: parameters, persistent buffers, random streams."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loaded(NamedTuple):
 
 
 def entries(module: Module) -> Iterator[tuple[str, Tensor]]:
-    """Name and tensor of all that is saved: per module its parameters, then its persistent buffers."""
+    """All that is saved, by name: of each module the parameters, then the persistent buffers."""
     for path, part in module._walk(""):
         prefix = f"{path}." if path else ""
         for name, value in part.__dict__.items():

@@ -4,8 +4,8 @@ r"""sgd: gradient descent with momentum, in PyTorch's form.
     v  = momentum v + (1 - dampening) g'     the first time v = g'
     p -= lr lr_mult v                        nesterov: p -= lr lr_mult (g' + momentum v)
 
-form="caffe" takes the learning rate into the momentum: v = momentum v + lr lr_mult g', p -= v. The two
-agree as long as the learning rate stays the same.
+form="caffe" takes the learning rate into the momentum: v = momentum v + lr lr_mult g', p -= v. The
+two agree as long as the learning rate stays the same.
 
 Source  Sutskever et al., On the importance of initialization and momentum in deep learning, 2013
 """
@@ -69,7 +69,9 @@ class SGD:
     def add_param_group(self, group: Any) -> None:
         """Add parameters with options of their own."""
         if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError(f"SGD: a group is {type(group).__name__}, expected a dict with 'params'")
+            raise TypeError(
+                f"SGD: a group is {type(group).__name__}, expected a dict with 'params'"
+            )
         unknown = sorted(set(group) - {"params", *OPTIONS})
         if unknown:
             raise ValueError(

@@ -1,0 +1,137 @@
+"""conv_base: what the two convolution layers share: their parameters, and what follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..core import Tensor
+from ..shapes import Padding, Pair, pad_word, pair, sides, whole
+from . import init
+from .activation import activation_named
+from .module import Module
+from .parameter import Parameter, first_values
+from .seed import stream
+
+Activation = Callable[[Tensor], Tensor] | str
+Regularizer = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What TensorFlow's layers take beyond PyTorch's."""
+
+    activation: Activation | None
+    normalizer: Any
+    weight_init: init.Init | None
+    bias_init: init.Init | None
+    regularizer: Regularizer | None
+    trainable: bool
+    generator: np.random.Generator | None
+
+
+class ConvBase(Module):
+    """Weight and bias; after the convolution the normalizer, then the activation."""
+
+    weight: Parameter
+    bias: Parameter | None
+    transposed = False
+    padding_modes: tuple[str, ...] = ("zeros",)
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair,
+        padding: Padding,
+        dilation: int | Pair,
+        groups: int,
+        bias: bool | None,
+        padding_mode: str,
+        device: str,
+        dtype: Any,
+        extras: Extras,
+    ) -> None:
+        layer = type(self).__name__
+        self.in_channels = whole(layer, "in_channels", in_channels, 1)
+        self.out_channels = whole(layer, "out_channels", out_channels, 1)
+        self.kernel_size = pair(layer, "kernel_size", kernel_size, 1)
+        self.stride = pair(layer, "stride", stride, 1)
+        self.padding = padding
+        self.dilation = pair(layer, "dilation", dilation, 1)
+        self.groups = whole(layer, "groups", groups, 1)
+        self.padding_mode = padding_mode
+        self._check(layer)
+        self._make_parameters(layer, bias, np.dtype(np.float32 if dtype is None else dtype), extras)
+        self.regularizer = extras.regularizer
+        self.normalizer = _made(extras.normalizer, self.out_channels, self.weight.dtype)
+        self.activation = activation_named(layer, extras.activation)
+        self.to(device)
+        if not extras.trainable:
+            self.requires_grad_(False)
+
+    def _make_parameters(self, layer: str, bias: bool | None, dtype: Any, extras: Extras) -> None:
+        shape = self.out_channels, self.in_channels // self.groups, *self.kernel_size
+        if self.transposed:
+            shape = self.in_channels, self.out_channels // self.groups, *self.kernel_size
+        fans, rng = init.fans(shape, self.transposed, self.groups), stream(extras.generator)
+        make = extras.weight_init or init.layer_default
+        self.weight = first_values(f"{layer}: weight_init", make, shape, rng, fans, dtype)
+        self.bias = None
+        if bias or (bias is None and extras.normalizer is None):
+            make, shape_of_bias = extras.bias_init or init.layer_default, (self.out_channels,)
+            self.bias = first_values(f"{layer}: bias_init", make, shape_of_bias, rng, fans, dtype)
+        elif extras.bias_init is not None:
+            raise ValueError(f"{layer}: bias_init is given, but bias is off; expected bias=True")
+
+    def _check(self, layer: str) -> None:
+        for name in ("in_channels", "out_channels"):
+            if getattr(self, name) % self.groups:
+                raise ValueError(
+                    f"{layer}: {name} is {getattr(self, name)}, expected a multiple of groups "
+                    f"{self.groups}"
+                )
+        if self.padding_mode not in self.padding_modes:
+            raise ValueError(
+                f"{layer}: padding_mode is {self.padding_mode!r}, expected one of "
+                f"{', '.join(self.padding_modes)}"
+            )
+        if isinstance(self.padding, str):
+            pad_word(layer, self.padding)
+        else:
+            sides(layer, self.padding)
+
+    def finish(self, y: Tensor) -> Tensor:
+        """What follows the convolution."""
+        for step in (self.normalizer, self.activation):
+            y = y if step is None else step(y)
+        return y
+
+    def extra_repr(self) -> str:
+        told = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        told.append(f"stride={self.stride}")
+        if self.padding not in (0, (0, 0)):
+            told.append(f"padding={self.padding!r}")
+        if self.dilation != (1, 1):
+            told.append(f"dilation={self.dilation}")
+        if self.groups != 1:
+            told.append(f"groups={self.groups}")
+        if self.bias is None:
+            told.append("bias=False")
+        if self.padding_mode != "zeros":
+            told.append(f"padding_mode={self.padding_mode!r}")
+        return ", ".join(told)
+
+
+def _made(normalizer: Any, channels: int, dtype: Any) -> Any:
+    """A class, or a partial of one, is called with the channels; all else is used as it is."""
+    maker = normalizer.func if isinstance(normalizer, partial) else normalizer
+    if not isinstance(maker, type):
+        return normalizer
+    made = normalizer(channels)
+    return made.astype(dtype) if isinstance(made, Module) else made
