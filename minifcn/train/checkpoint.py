@@ -35,7 +35,6 @@ def store(path: Path, trainer: Trainer) -> None:
         "skipped": trainer.skipped,
         "seconds": trainer.seconds,
         "history": trainer.history,
-        "base_rates": trainer.base_rates,
         "optimizer": options,
         "generators": _generators(trainer),
     }
@@ -58,7 +57,7 @@ def restore(path: Path, trainer: Trainer) -> None:
     trainer.losses = [float(loss) for loss in arrays["losses"]]
     trainer.epoch, trainer.batch = meta["epoch"], meta["batch"]
     trainer.skipped, trainer.seconds = meta["skipped"], meta["seconds"]
-    trainer.history, trainer.base_rates = meta["history"], meta["base_rates"]
+    trainer.history = meta["history"]
     for name, module in trainer.model.named_modules():
         if name in meta["generators"]:
             module.generator.bit_generator.state = meta["generators"][name]

@@ -22,7 +22,7 @@ from ..device import Array
 from ..infer import Predictor
 from ..models import build
 from ..optim import SGD
-from ..optim.schedule import Poly
+from ..optim.schedule import Poly, Warmup
 from .metrics import Confusion
 from .trainer import Trainer, segmentation_loss
 
@@ -126,7 +126,9 @@ def prepare(
         loader,
         epochs=recipe.epochs,
         loss=segmentation_loss(void, weight),
-        schedule=Poly(recipe.epochs * len(loader), power=recipe.power, warmup=recipe.warmup),
+        schedule=Warmup(
+            recipe.warmup, Poly(max(recipe.epochs * len(loader) - recipe.warmup, 1), recipe.power)
+        ),
         evaluate=None if val_set is None else (lambda: summary(evaluate(predictor, val_set))),
         evaluate_every=evaluate_every,
         run=run,

@@ -75,7 +75,6 @@ class Trainer:
         self.run = None if run is None else Path(run)
         self.save_every = save_every
         self.out = sys.stderr if out is None else out
-        self.base_rates = [float(group["lr"]) for group in optimizer.groups]
         self.epoch, self.batch, self.skipped = 0, 0, 0
         self.losses: list[float] = []  # one per batch; nan for a skipped one
         self.history: list[dict[str, Any]] = []  # one per epoch
@@ -94,8 +93,6 @@ class Trainer:
     def step(self, x: Array, target: Array) -> float:
         """One update; returns the loss. A loss of nan, from a batch without a counted pixel, changes
         nothing."""
-        for group, rate in zip(self.optimizer.groups, self.base_rates, strict=True):
-            group["lr"] = rate * self.schedule(self.step_count)
         self.optimizer.zero_grad()
         loss = self.loss(self.model(as_tensor(x)), target)
         value = float(loss.item())
@@ -107,7 +104,7 @@ class Trainer:
                 f"the operator with mf.detect_anomaly()"
             )
         (loss + self.model.regularization()).backward(retain_graph=False)
-        self.optimizer.step()
+        self.optimizer.step(self.schedule(self.step_count))
         return value
 
     def _skip(self, target: Array) -> float:
