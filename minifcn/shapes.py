@@ -171,14 +171,14 @@ class Window:
         out = [0, 0]
         for axis in (0, 1):
             reach, padded = span(kernel[axis], d[axis]), image[axis] + sum(pads[axis])
-            if reach > padded or image[axis] < 0:
+            room = padded - reach
+            steps = -(-room // s[axis]) if round_up else room // s[axis]
+            if steps < 0 or image[axis] < 0:
                 raise ShapeError(
                     f"{op}: along {AXES[axis]}, kernel {kernel[axis]} with dilation {d[axis]} spans "
                     f"{reach}, but image {image[axis]} + {pads[axis][0]} + {pads[axis][1]} padding "
                     f"is only {padded}"
                 )
-            room = padded - reach
-            steps = -(-room // s[axis]) if round_up else room // s[axis]
             if round_up and steps * s[axis] >= image[axis] + pads[axis][0]:
                 steps -= 1
             out[axis] = steps + 1

@@ -1,7 +1,9 @@
 """functional: the operators. One adjoint pair or triad per file; `import minifcn.functional as F`."""
 
 from .activation import clamp, leaky_relu, relu
+from .adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d
 from .arithmetic import add, div, mul, neg, pow, sqrt, sub
+from .avg_pool import avg_pool2d
 from .batch_norm import batch_norm
 from .broadcast import broadcast_to, mean, sum, var
 from .concat import cat, chunk, split, stack
@@ -11,7 +13,12 @@ from .dropout import dropout, dropout2d
 from .extreme import amax, amin, argmax, argmin, max, min
 from .gather import gather
 from .index import index
+from .interpolate import interpolate
 from .labels import counted_weight
+from .max_pool import max_pool2d
+from .max_unpool import max_unpool2d
 from .nll_loss import nll_loss
+from .pad import crop, pad
 from .reshape import flatten, permute, reshape, transpose
 from .softmax import log_softmax, softmax
+from .unfold import fold, unfold

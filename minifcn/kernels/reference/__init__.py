@@ -8,6 +8,8 @@ from .elementwise import *
 from .loss import *
 from .norm import *
 from .optim import *
+from .pad import *
+from .plane import *
 from .pool import *
 from .random import *
 from .resize import *

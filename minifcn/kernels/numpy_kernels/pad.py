@@ -1,0 +1,23 @@
+"""Padding with a constant, and cropping: one copy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...device import Array
+from ...shapes import Pair
+
+__all__ = ["pad"]
+
+
+def pad(x: Array, pads: tuple[Pair, ...], value: float) -> Array:
+    """`before` and `after` more elements per axis, all equal to value; negative ones are cut off."""
+    shape = [size + before + after for size, (before, after) in zip(x.shape, pads, strict=True)]
+    y = np.full(shape, value, x.dtype)
+    target, source = [], []
+    for size, (before, after) in zip(x.shape, pads, strict=True):
+        first, stop = max(0, -before), size - max(0, -after)
+        target.append(slice(first + before, max(stop, first) + before))
+        source.append(slice(first, max(stop, first)))
+    y[tuple(target)] = x[tuple(source)]
+    return y
