@@ -42,7 +42,7 @@ class Concat(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Concat(0, (1, 3)), draw("1 2"), draw("3 2")
+        yield Concat(1, (1, 3)), draw("2 1"), draw("2 3")
         yield Concat(2, (2, 1, 3)), draw("2 3 2"), draw("2 3 1"), draw("2 3 3")
 
 

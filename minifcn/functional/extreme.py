@@ -47,7 +47,7 @@ class Extreme(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Extreme(1, 4, True), draw("2 4 3", Separated)
-        yield Extreme(0, 5, False), draw("5 3", Separated)
+        yield Extreme(2, 5, False), draw("2 3 5", Separated)
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Amax(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Amax((0, 1), True), draw("3 4", Separated)
-        yield Amax((0, 2), False), draw("2 4 3", Separated)
+        yield Amax((1, 2), True), draw("2 3 4", Separated)
+        yield Amax((1,), False), draw("3 4", Separated)
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Ties(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Ties((0, 1)), draw("3 4", Separated, smooth=False), _most((0, 1))
-        yield Ties((0, 2)), draw("2 4 3", Separated, smooth=False), _most((0, 2))
+        yield Ties((1, 2)), draw("2 3 4", Separated, smooth=False), _most((1, 2))
+        yield Ties((1,)), draw("3 4", Separated, smooth=False), _most((1,))
 
 
 def _most(axes: tuple[int, ...]) -> Derived:

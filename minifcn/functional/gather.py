@@ -43,7 +43,7 @@ class TakeAlong(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield TakeAlong(1, 4), draw("2 4 3"), draw("2 1 3", Integers, high=4)
-        yield TakeAlong(0, 3), draw("3 2"), draw("5 2", Integers, high=3)
+        yield TakeAlong(2, 3), draw("2 1 3"), draw("2 1 5", Integers, high=3)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ScatterAlong(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield ScatterAlong(1, 4), draw("2 1 3"), draw("2 1 3", Integers, high=4)
-        yield ScatterAlong(0, 3), draw("5 2"), draw("5 2", Integers, high=3)
+        yield ScatterAlong(2, 3), draw("2 1 5"), draw("2 1 5", Integers, high=3)
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:

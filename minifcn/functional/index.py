@@ -96,7 +96,7 @@ class Take(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Take(0, 4), draw("4 3"), draw("6", Integers, high=4)
+        yield Take(2, 4), draw("2 1 4 3"), draw("6", Integers, high=4)
         yield Take(1, 5), draw("2 5 3"), draw("2", Integers, high=5)
 
 
@@ -120,8 +120,8 @@ class ScatterAdd(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield ScatterAdd(0, 4), draw("6 3"), draw("6", Integers, high=4)
-        yield ScatterAdd(1, 5), draw("2 2 3"), draw("2", Integers, high=5)
+        yield ScatterAdd(2, 4), draw("2 1 6 3"), draw("6", Integers, high=4)
+        yield ScatterAdd(1, 5), draw("2 3 3"), draw("3", Integers, high=5)
 
 
 def index(x: Tensor, key: Any) -> Tensor:
