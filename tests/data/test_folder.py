@@ -62,10 +62,10 @@ def test_images_and_labels_come_as_stored_whether_grey_or_palette(folder):
         assert dataset.paths(i)[1] == folder / "labels" / f"{name}.png"
 
 
-def test_iteration_ends(folder):
-    assert len(list(FolderDataset(folder))) == 3
-    with pytest.raises(IndexError, match=r"3 of 3"):
-        FolderDataset(folder)[3]
+@pytest.mark.parametrize("i", [3, -1])
+def test_an_index_outside_is_refused(folder, i):
+    with pytest.raises(IndexError, match=rf"{i} of 3.*0\.\.2"):
+        FolderDataset(folder)[i]
 
 
 def test_size_resizes_image_and_label_at_load(folder):
