@@ -25,7 +25,15 @@ from ..device import Array
 from ..samples import Derived, Integers, Uniform, draw
 from ..shapes import Shape, bind
 from .broadcast import sum
-from .labels import TargetWeight, axis_letters, check_reduction, checked, class_weights, reduced
+from .labels import (
+    TargetWeight,
+    axis_letters,
+    check_reduction,
+    checked,
+    class_weights,
+    reduced,
+    total_weight,
+)
 from .reshape import reshape
 from .softmax import Softmax, log_softmax
 
@@ -93,8 +101,8 @@ class CrossEntropyGrad(Op):
 
         def ggx() -> Tensor:
             p = Softmax(1)(x)  # N C ...
-            m = TargetWeight(self.ignore_index, self.smoothing)(target, weight)  # N ...
-            scale = reshape(gy * m, (gy.shape[0], 1, *gy.shape[1:]))  # N 1 ...
+            gym = TargetWeight(self.ignore_index, self.smoothing)(gy, target, weight)  # N ...
+            scale = reshape(gym, (gy.shape[0], 1, *gy.shape[1:]))  # N 1 ...
             return scale * p * (h - sum(h * p, 1, keepdims=True))
 
         return ggy, ggx, None, None, None, None
@@ -158,7 +166,7 @@ def cross_entropy(
     loss = CrossEntropy(ignore_index, float(label_smoothing))(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
-    return reduced(loss, reduction, sum(TargetWeight(ignore_index, 0.0)(target, weight)))
+    return reduced(loss, reduction, total_weight(target, weight, ignore_index))
 
 
 def _with_probabilities(

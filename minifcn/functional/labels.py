@@ -1,11 +1,12 @@
 r"""labels: class indices as targets: checked, weighed, and averaged over.
 
-    target_weight   m = k ((1 - s) weight[label] + s mean(weight))  k = [label is not ignore_index]
+    target_weight   y = x m, its own adjoint        m = k ((1 - s) weight[label] + s mean(weight))
 
-With s = 0 its sum is what a loss with reduction "mean" divides by: a data-parallel step adds up the
-"sum" losses and these sums over its processes, then divides once.
+with k = [label is not ignore_index] and smoothing s. For s = 0 the sum of m is what a loss with
+reduction "mean" divides by: a data-parallel step adds up the "sum" losses and these sums over its
+processes, then divides once.
 
-Shape   x: N C ..., target: N ..., weight: C  ->  m: N ...; without a batch x: C, target: no axes
+Shape   x, y, target: N ...; weight: C. The losses take x: N C ..., or C with a target of no axes
 """
 
 from __future__ import annotations
@@ -27,26 +28,27 @@ IMAGE_AXES = {0: "", 1: "L", 2: "H W", 3: "D H W"}
 
 @dataclass(frozen=True)
 class TargetWeight(Op):
-    """What each label weighs; constant in all inputs."""
+    """Multiply by what each label weighs; 0 where it is ignored, even if x is infinite."""
 
     ignore_index: int
     smoothing: float
+    linear = True
 
-    def shape(self, target: Shape, weight: Shape) -> Shape:
+    def shape(self, x: Shape, target: Shape, weight: Shape) -> Shape:
         return target
 
-    def forward(self, k: Any, target: Array, weight: Array) -> Array:
-        m: Array = k.target_weight(target, weight, self.ignore_index, self.smoothing)
-        return m
+    def forward(self, k: Any, x: Array, target: Array, weight: Array) -> Array:
+        y: Array = k.target_weight(x, target, weight, self.ignore_index, self.smoothing)
+        return y
 
-    def vjp(self, gm: Tensor) -> tuple[None, None]:
-        return None, None
+    def vjp(self, gy: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, None, None]:
+        return self(gy, target, weight), None, None
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         weight = draw("3", Uniform, smooth=False)
-        yield TargetWeight(-100, 0.0), draw("4", Integers, high=3), weight
-        yield TargetWeight(1, 0.25), draw("2 3 2", Integers, high=3), weight
+        yield TargetWeight(-100, 0.0), draw("4"), draw("4", Integers, high=3), weight
+        yield TargetWeight(1, 0.25), draw("2 3 2"), draw("2 3 2", Integers, high=3), weight
 
 
 def counted_weight(
@@ -61,7 +63,14 @@ def counted_weight(
     tensor(1., dtype=float32)
     """
     x, target, weight, _ = checked("counted_weight", x, target, weight, ignore_index)
-    return sum(TargetWeight(ignore_index, 0.0)(target, weight))
+    return total_weight(target, weight, ignore_index)
+
+
+def total_weight(target: Tensor, weight: Tensor, ignore_index: int) -> Tensor:
+    """`counted_weight` of arguments that are checked."""
+    k = kernels.of("target_weight", [weight.data])
+    one = Tensor(k.full(target.shape, 1, weight.data))
+    return sum(TargetWeight(ignore_index, 0.0)(one, target, weight))
 
 
 def checked(
@@ -144,9 +153,11 @@ def check_reduction(op: str, reduction: str) -> str:
 
 
 def reduced(loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
-    """All elements, their sum, or their mean (sum / total, where given)."""
+    """All elements, their sum, or their mean: sum / total where given, nan if that is 0."""
     if reduction == "none":
         return loss
     if reduction == "sum":
         return sum(loss)
-    return mean(loss) if total is None else sum(loss) / total
+    if total is None:
+        return mean(loss)
+    return sum(loss) / (total * (total / total))  # label smoothing leaves a loss where 0 is counted

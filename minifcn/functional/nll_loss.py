@@ -18,8 +18,7 @@ from ..core import Op, Tensor
 from ..device import Array
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape
-from .broadcast import sum
-from .labels import TargetWeight, check_reduction, checked, reduced
+from .labels import check_reduction, checked, reduced, total_weight
 from .reshape import reshape
 
 
@@ -28,6 +27,7 @@ class NllLoss(Op):
     """Pick -weight x at every label."""
 
     ignore_index: int
+    classes: int
     linear = True
 
     def shape(self, x: Shape, target: Shape, weight: Shape) -> Shape:
@@ -37,15 +37,15 @@ class NllLoss(Op):
         y: Array = k.nll_loss(x, target, weight, self.ignore_index)
         return y
 
-    def vjp(self, gy: Tensor, x: Tensor, target: Tensor, weight: Tensor) -> tuple[Any, None, None]:
-        grad = NllLossGrad(self.ignore_index, x.shape[1])
+    def vjp(self, gy: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, None, None]:
+        grad = NllLossGrad(self.ignore_index, self.classes)
         return grad(gy, target, weight), None, None
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        weight = draw("3", Uniform, smooth=False)
-        yield NllLoss(-100), draw("4 3"), draw("4", Integers, high=3), weight
-        yield NllLoss(1), draw("2 3 3 2"), draw("2 3 2", Integers, high=3), weight
+        target = draw("2 3 2", Integers, high=3)
+        yield NllLoss(-100, 3), draw("2 3 3 2"), target, draw("3", Uniform, smooth=False)
+        yield NllLoss(1, 4), draw("2 4 3 2"), target, draw("4", Uniform, smooth=False)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class NllLossGrad(Op):
         return gx
 
     def vjp(self, ggx: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, None, None]:
-        return NllLoss(self.ignore_index)(ggx, target, weight), None, None
+        pick = NllLoss(self.ignore_index, self.classes)
+        return pick(ggx, target, weight), None, None
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -94,7 +95,7 @@ def nll_loss(
     """
     check_reduction("nll_loss", reduction)
     x, target, weight, single = checked("nll_loss", x, target, weight, ignore_index)
-    loss = NllLoss(ignore_index)(x, target, weight)
+    loss = NllLoss(ignore_index, x.shape[1])(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
-    return reduced(loss, reduction, sum(TargetWeight(ignore_index, 0.0)(target, weight)))
+    return reduced(loss, reduction, total_weight(target, weight, ignore_index))

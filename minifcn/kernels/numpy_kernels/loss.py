@@ -15,7 +15,7 @@ import numpy as np
 from ...device import Array
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_sigmoid", "log_softmax",
+    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
     "nll_loss", "nll_loss_grad", "softmax", "target_weight",
 ]  # fmt: skip
 
@@ -37,11 +37,6 @@ def log_softmax(x: Array, axis: int) -> Array:
     return y
 
 
-def log_sigmoid(x: Array) -> Array:
-    """-log(1 + e^-x) = min(x, 0) - log(1 + e^-|x|)."""
-    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))))
-
-
 def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
     """Flat position of the first label that is neither ignored nor 0 .. classes - 1; or -1."""
     if target.size == 0 or (target.min() >= 0 and target.max() < classes):
@@ -50,10 +45,13 @@ def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
     return int(bad.argmax()) if bad.any() else -1
 
 
-def target_weight(target: Array, weight: Array, ignore_index: int, smoothing: float) -> Array:
-    """sum_c q_c of every pixel; without smoothing, the weight that the pixel has in a mean."""
+def target_weight(
+    x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
+) -> Array:
+    """x sum_c q_c at every pixel; 0 where the label is ignored, even if x is infinite."""
     counted, label = _counted(target, ignore_index)
-    return np.where(counted, _mass(weight, label, smoothing), weight.dtype.type(0))
+    with np.errstate(invalid="ignore"):
+        return np.where(counted, x * _mass(weight, label, smoothing), x.dtype.type(0))
 
 
 def nll_loss(x: Array, target: Array, weight: Array, ignore_index: int) -> Array:

@@ -14,12 +14,11 @@ __all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of every channel."""
+    """(mean, biased variance) of every channel; of no values 0."""
     axes = _axes(x)
     count = x.size // max(x.shape[1], 1)
     if count == 0:
-        nothing = np.full(x.shape[1], np.nan, x.dtype)
-        return nothing, nothing.copy()
+        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     mean = x.sum(axis=axes) / count
     d = x - _column(mean, x)
     rest = d.sum(axis=axes) / count  # what rounding left in the mean

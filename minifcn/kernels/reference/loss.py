@@ -15,7 +15,7 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_sigmoid", "log_softmax",
+    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
     "nll_loss", "nll_loss_grad", "softmax", "target_weight",
 ]  # fmt: skip
 
@@ -54,13 +54,6 @@ def log_softmax(x: Array, axis: int) -> Array:
     return y
 
 
-def log_sigmoid(x: Array) -> Array:
-    y = np.empty(x.shape, x.dtype)
-    for index in np.ndindex(*x.shape):
-        y[index] = -math.log(1 + math.exp(-x[index].item()))
-    return y
-
-
 def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
     for position, label in enumerate(target.ravel().tolist()):
         if label != ignore_index and label not in range(classes):
@@ -68,10 +61,14 @@ def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
     return -1
 
 
-def target_weight(target: Array, weight: Array, ignore_index: int, smoothing: float) -> Array:
-    y = np.empty(target.shape, weight.dtype)
+def target_weight(
+    x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
+) -> Array:
+    y = np.zeros(target.shape, x.dtype)
     for index in np.ndindex(*target.shape):
-        y[index] = sum(_class_weights(int(target[index]), weight, ignore_index, smoothing))
+        q = _class_weights(int(target[index]), weight, ignore_index, smoothing)
+        if target[index] != ignore_index:
+            y[index] = x[index] * math.fsum(q)
     return y
 
 

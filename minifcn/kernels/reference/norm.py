@@ -22,7 +22,7 @@ def _places(x: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    mean, var = np.full(x.shape[1], np.nan, x.dtype), np.full(x.shape[1], np.nan, x.dtype)
+    mean, var = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
     for c in range(x.shape[1]):
         values = [x[index].item() for channel, index in _places(x) if channel == c]
         if values:
