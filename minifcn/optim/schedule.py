@@ -7,7 +7,7 @@ know the step, nothing else. With t = step / total, cut to at most 1:
     Step       gamma^floor(step / every)
     Poly       (1 - t)^power
     Cosine     floor + (1 - floor) (1 + cos pi t) / 2
-    Warmup     start + (1 - start) step / steps, then another schedule from its own step 0
+    Warmup     (step + 1) / (steps + 1), then another schedule from its own step 0
     OneCycle   up from `first` to 1 over a share `warm` of the steps, down to `last`, along cosines
 
 Source  Chen et al., DeepLab, 2016 (Poly); Loshchilov and Hutter, SGDR, 2016 (Cosine);
@@ -81,21 +81,20 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Warmup:
-    """A straight line from `start` to 1 over `steps` steps, then the schedule `then`.
+    """A straight line up over `steps` steps, none of them 0, to where the schedule `then` begins.
 
-    >>> schedule = Warmup(2, Poly(4, power=1), start=0.5)
-    >>> [schedule(step) for step in range(5)]
-    [0.5, 0.75, 1.0, 0.75, 0.5]
+    >>> schedule = Warmup(3, Poly(4, power=1))
+    >>> [schedule(step) for step in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 0.75, 0.5]
     """
 
     steps: int
     then: Schedule = Constant()
-    start: float = 0.0
 
     def __call__(self, step: int) -> float:
         if step >= self.steps:
             return self.then(step - self.steps)
-        return (self.start + (1 - self.start) * step / self.steps) * self.then(0)
+        return (step + 1) / (self.steps + 1) * self.then(0)
 
 
 @dataclass(frozen=True)
