@@ -93,11 +93,12 @@ def test_arrays_are_kept_and_read_only():
 
 def alone(pose, paint, size=(96, 128)):
     """One object on a flat ground: where the picture differs from the ground, and the mask."""
-    ground = np.full((*size, 3), (0, 0, 255), dtype=np.float32)
+    ground = np.zeros((3, *size), dtype=np.float32)
+    ground[2] = 255
     texture = np.full(size, 0.5, dtype=np.float32)
     canvas = Canvas(ground.copy(), texture, (-0.6, 0.8))
     paint(canvas, Dice(np.random.default_rng(1)), pose)
-    red = canvas.image[..., 0] > 40  # shadows only darken the blue ground
+    red = canvas.image[0] > 40  # shadows only darken the blue ground
     return red, canvas.mask
 
 
@@ -110,7 +111,7 @@ def test_mask_and_picture_of_a_hot_dog_cover_the_same_pixels(along):
 
 @pytest.mark.parametrize("paint", [food.bare_sausage, food.bare_bun, food.burger, food.carrot])
 def test_what_lies_on_a_hot_dog_hides_it_in_the_mask_too(paint):
-    ground = np.zeros((96, 128, 3), dtype=np.float32)
+    ground = np.zeros((3, 96, 128), dtype=np.float32)
     canvas = Canvas(ground, np.full((96, 128), 0.5, dtype=np.float32), (-0.6, 0.8))
     dice = Dice(np.random.default_rng(1))
     food.hot_dog(canvas, dice, Pose(48, 64, (0.0, 1.0), 60, 12))

@@ -86,7 +86,7 @@ def hot_dog(canvas: Canvas, dice: Dice, pose: Pose) -> None:
     meat = radius * dice.between(0.46, 0.58)
     crumb = capsule(frame.a, b, half + 0.15 * radius, meat + radius * dice.between(0.04, 0.16))
     frame.paint(crumb, dice.tone(*CRUMB), 0.92, label=1, grain=0.15)
-    reach = half + radius * dice.between(0.1, 1.1) - meat
+    reach = half + radius * dice.between(0.4, 1.1) - meat
     if dice.chance(0.25):  # salad or onions between bread and meat
         leaf = dice.tone(*dice.pick((GREEN, CRUMB)))
         wave = meat * (1.25 + 0.12 * frame.grain)

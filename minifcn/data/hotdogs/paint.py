@@ -136,8 +136,8 @@ class Canvas:
     """A picture and its mask, painted from back to front."""
 
     def __init__(self, image: Array, texture: Array, light: tuple[float, float]) -> None:
-        H, W, _ = image.shape
-        self.image = image  # H W 3, values 0..255
+        _, H, W = image.shape
+        self.image = image  # 3 H W, values 0..255: long rows, as NumPy likes them
         self.mask = np.zeros((H, W), dtype=np.uint8)
         self.texture = texture  # H W, values 0..1, the grain that every object shares
         self.light = light  # (y, x): where the light comes from
@@ -186,9 +186,10 @@ class Frame:
         cover = np.minimum(np.maximum(0.5 - distance, 0), opacity)
         if grain:
             shade = shade * (1 + grain * (self.grain - 0.5))
-        part = self.canvas.image[self.window]
-        ink: NDArray[Any] = np.multiply.outer(shade, np.array(colour, dtype=np.float32))
-        part += cover[..., None] * (ink - part)
+        part = self.canvas.image[:, self.window[0], self.window[1]]  # 3 h w
+        change = np.array(colour, dtype=np.float32)[:, None, None] * shade - part
+        change *= cover
+        part += change
         if label is not None:
             self.canvas.mask[self.window][distance < 0] = label
 
@@ -207,4 +208,4 @@ class Frame:
             top - rows.start - dy : bottom - rows.start - dy,
             left - columns.start - dx : right - columns.start - dx,
         ]
-        self.canvas.image[top:bottom, left:right] *= (1 - inner)[..., None]
+        self.canvas.image[:, top:bottom, left:right] *= 1 - inner

@@ -33,11 +33,11 @@ class Kind:
     share: int = 1  # how often, relative to the other distractors
 
 
-HOT_DOG = Kind(food.hot_dog, (46, 72), (10, 14), (0.0, 0.1), "dog")
+HOT_DOG = Kind(food.hot_dog, (50, 74), (9.5, 13), (0.0, 0.1), "dog")
 PLATE = Kind(table.plate, (0, 0), (30, 46))
 DISTRACTORS = (
     Kind(food.bare_sausage, (36, 64), (5, 8.5), (0.0, 0.14), "meat", 6),
-    Kind(food.bare_bun, (44, 74), (9.5, 14), (0.0, 0.1), "bread", 7),
+    Kind(food.bare_bun, (46, 74), (9.5, 13.5), (0.0, 0.1), "bread", 7),
     Kind(food.burger, (0, 0), (14, 20), family="bread", share=4),
     Kind(food.banana, (46, 66), (5.5, 8), (0.12, 0.22), share=2),
     Kind(food.carrot, (40, 64), (5, 8.5), (0.0, 0.04), share=2),
@@ -66,8 +66,8 @@ def draw(
     for kind, pose in _arrange(dice, H, W, unit):
         kind.paint(canvas, dice, pose)
     table.illuminate(canvas, dice, unit)
-    pixels = np.minimum(np.maximum(canvas.image + 0.5, 0), 255).astype(np.uint8)
-    return pixels, canvas.mask
+    pixels = np.minimum(np.maximum(canvas.image + 0.5, 0), 255).astype(np.uint8)  # 3 H W
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0)), canvas.mask
 
 
 def _arrange(dice: Dice, H: int, W: int, unit: float) -> list[tuple[Kind, Pose]]:

@@ -30,12 +30,12 @@ FOOD: tuple[tuple[Colour, Colour], ...] = (BREAD, BREAD, BREAD, MEAT, MEAT, KETC
 
 
 def background(dice: Dice, H: int, W: int, unit: float) -> Array:
-    """A table or a cloth that fills the picture.   Shape: -> H W 3, values 0..255"""
+    """A table or a cloth that fills the picture.   Shape: -> 3 H W, values 0..255"""
     tones = dice.pick(FOOD) if dice.chance(0.65) else dice.pick(PLAIN)
-    first = np.array(dice.tone(*tones), dtype=np.float32)
-    other = np.array(dice.tone(*tones), dtype=np.float32)
+    first = np.array(dice.tone(*tones), dtype=np.float32)[:, None, None]
+    other = np.array(dice.tone(*tones), dtype=np.float32)[:, None, None]
     pattern = dice.pick((wood, wood, gingham, weave, stone))(dice, H, W, unit)  # H W
-    image: Array = first + pattern[..., None] * (other * dice.between(0.7, 1.0) - first)
+    image: Array = first + pattern * (other * dice.between(0.7, 1.0) - first)
     return image
 
 
@@ -92,7 +92,7 @@ def plate(canvas: Canvas, dice: Dice, pose: Pose) -> None:
         board = box(a, b, radius, 0.72 * radius, 0.15 * radius)
         frame.shadow(board, 0.06 * radius + 1)
         stripes = 0.86 + 0.08 * triangle(b / (0.2 * radius))
-        frame.paint(board, dice.tone(*BREAD), stripes, label=0, grain=0.3)
+        frame.paint(board, dice.tone(*BREAD), stripes, label=0, grain=0.1)
         return
     disc = capsule(a, b, 0, radius)
     glaze: tuple[Colour, Colour] = ((226, 224, 218), (252, 250, 246))
@@ -147,9 +147,12 @@ def illuminate(canvas: Canvas, dice: Dice, unit: float) -> None:
     if dice.chance(0.3):
         light = light * (1 - dice.between(0.25, 0.5) * _shadow_edge(dice, H, W, unit))
     tint = np.array([dice.between(0.92, 1.08) for _ in range(3)], dtype=np.float32)
-    image *= light[..., None] * tint
-    noise = dice.rng.random((H, W, 3), dtype=np.float32)
-    image += (noise - 0.5) * dice.between(3, 16)
+    image *= light
+    image *= tint[:, None, None]
+    noise = dice.rng.random((3, H, W), dtype=np.float32)
+    noise -= 0.5
+    noise *= dice.between(3, 16)
+    image += noise
 
 
 def _shadow_edge(dice: Dice, H: int, W: int, unit: float) -> Array:
