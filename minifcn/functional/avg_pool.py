@@ -1,10 +1,11 @@
 r"""avg_pool: the mean of every window, and its adjoint, which spreads each value over its window.
 
-    avg_pool2d      y[i, j] = 1 / div[i, j]  sum_{u,v} x[s i + u - p, s j + v - p]
+    avg_pool2d      y[i, j] = 1 / div[i, j]  sum_{u,v} x[s i + d u - p, s j + d v - p]
     avg_pool_grad   x[h, k] = sum of g[i, j] / div[i, j] over the windows that cover pixel (h, k)
 
-div[i, j] = `divisor`, or the number of the window's pixels in the counted range `counts`: the image
-alone, or the image with its padding (count_include_pad), which ends where the padding ends.
+div[i, j] = `divisor`, or the number of the window's taps in the counted range `counts`: the image
+alone, or the image with its padding (count_include_pad), which ends where the padding ends. The
+public function has no dilation d, as PyTorch's has none.
 
 Shape   x: N C H W -> y: N C P Q    P = floor((H + pads - KH) / s) + 1
 Cost    KH additions per pixel of (P, W), then KW per pixel of (P, Q)
@@ -75,17 +76,18 @@ class AvgPoolGrad(Op):
 
 def _cases() -> Iterator[tuple[Window, Sides, int | None]]:
     # fmt: off
-    cases = [  # image  kernel   stride  padding           ceil   counts             divisor
-        ((4, 6),  (2, 2), (2, 2), ((0, 0), (0, 0)), False, ((0, 4), (0, 6)),  None),
-        ((5, 4),  (3, 2), (1, 2), ((1, 1), (1, 0)), False, ((-1, 6), (-1, 4)), None),
-        ((6, 5),  (3, 3), (2, 2), ((1, 0), (1, 1)), True,  ((0, 6), (0, 5)),  None),
-        ((7, 8),  (2, 3), (3, 2), ((1, 1), (1, 1)), True,  ((-1, 8), (-1, 9)), None),
-        ((5, 7),  (2, 3), (1, 3), ((0, 0), (1, 1)), False, ((0, 5), (-1, 8)), -5),
+    cases = [  # image  kernel   stride  padding           dilation  ceil   counts           divisor
+        ((5, 6),  (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), False, ((0, 5), (0, 6)),   None),
+        ((6, 5),  (3, 2), (2, 3), ((1, 0), (1, 0)), (1, 1), False, ((-1, 6), (-1, 5)), None),
+        ((6, 5),  (3, 3), (2, 2), ((1, 0), (1, 1)), (1, 1), True,  ((0, 6), (0, 5)),   None),
+        ((7, 8),  (2, 3), (3, 2), ((1, 1), (0, 1)), (3, 2), True,  ((-1, 8), (0, 9)),  None),
+        ((5, 7),  (2, 3), (1, 3), ((0, 0), (1, 1)), (1, 1), False, ((0, 5), (-1, 8)),  -5),
     ]
     # fmt: on
-    for image, kernel, stride, padding, ceil_mode, counts, divisor in cases:
-        window = Window.for_conv("sample", image, kernel, stride, padding, round_up=ceil_mode)
-        yield window, counts, divisor
+    for groups, case in enumerate(cases, 1):
+        image, kernel, stride, padding, dilation, ceil, counts, divisor = case
+        window = Window.for_conv("sample", image, kernel, stride, padding, dilation, round_up=ceil)
+        yield window.grouped(groups), counts, divisor  # groups make no difference to pooling
 
 
 def avg_pool2d(
@@ -101,9 +103,9 @@ def avg_pool2d(
 
     y[n,c,i,j] = 1 / div[i,j]  sum_{u,v} x[n, c, s i + u - p, s j + v - p]
 
-    div counts the window's pixels in the image and its padding, or with `count_include_pad=False` in
-    the image alone (TensorFlow's rule: use it with padding="same"); what `ceil_mode` adds beyond the
-    padding never counts. `divisor_override` replaces div.
+    div counts the window's pixels in the image and its padding, or with `count_include_pad=False`
+    in the image alone (TensorFlow's rule: use it with padding="same"); what `ceil_mode` adds beyond
+    the padding never counts. `divisor_override` replaces div.
 
     Shape   x: N C H W  ->  y: N C P Q
 

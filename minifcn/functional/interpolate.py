@@ -2,15 +2,17 @@ r"""interpolate: another size for the same picture; and its adjoint, which carri
 
     y[i, j] = sum over the taps (h, a) of row i and (w, b) of column j of  a b x[h, w]
 
-`scale` is pixels of x per pixel of y. With `align_corners` the centres of the corner pixels coincide,
+`scale` is pixels of x per pixel of y. With `align_corners` the centres of the corner pixels meet,
 otherwise the corners of the pictures do:
 
-    coordinate     z = i (H - 1) / (P - 1)  if align_corners, else  z = max((i + 1/2) scale - 1/2, 0)
-    bilinear       taps (floor z, 1 - frac z), (floor z + 1, frac z); beyond the last pixel, the last pixel
-    nearest        one tap: floor(i scale), in PyTorch's float32, whatever the dtype of x
-    nearest-exact  one tap: floor((i + 1/2) scale), in float32: the pixel whose centre is nearest
+    align_corners  z = i scale, scale = (H - 1) / (P - 1)
+    otherwise      z = max((i + 1/2) scale - 1/2, 0)
+    bilinear       taps (floor z, 1 - frac z) and (floor z + 1, frac z), at most pixel H - 1
+    nearest        one tap: floor(i scale), i itself for P = H, floor(i / 2) for P = 2 H
+    nearest-exact  one tap: floor((i + 1/2) scale), the pixel whose centre is nearest
 
-nearest is PyTorch's own: it looks at a pixel's top left corner, and takes i / 2 for exactly twice the size.
+Both nearest modes round scale and product to float32 whatever the dtype of x, as PyTorch does: that
+decides ties. nearest looks at a pixel's top left corner, which shifts the picture by half a pixel.
 
 Shape   x: N C H W -> y: N C P Q
 Cost    2 multiply-adds per pixel of (H, Q) and of (P, Q) for bilinear; copies for nearest
@@ -175,8 +177,8 @@ def interpolate(
         raise ValueError(f"interpolate: mode is {mode!r}, expected one of {', '.join(MODES)}")
     if mode != "bilinear" and align_corners is not None:
         raise ValueError(
-            f"interpolate: align_corners is {align_corners}, expected None with mode {mode!r}; only "
-            f"bilinear has it"
+            f"interpolate: align_corners is {align_corners}, expected None with mode {mode!r}; "
+            f"only bilinear has it"
         )
     if mode == "bilinear":
         need_floating("interpolate", x)
@@ -231,7 +233,7 @@ def _out(
     for axis in (0, 1):
         if out[axis] < 1 or image[axis] < 1:
             raise ShapeError(
-                f"interpolate: along {AXES[axis]}, {image[axis]} pixels become {out[axis]}, expected "
-                f"at least 1 of each"
+                f"interpolate: along {AXES[axis]}, {image[axis]} pixels become {out[axis]}, "
+                f"expected at least 1 of each"
             )
     return out

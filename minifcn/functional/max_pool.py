@@ -1,12 +1,12 @@
 r"""max_pool: the largest pixel of every window, and the two linear maps along its choice.
 
-    max_pool2d       y[i, j] = max_{u,v} x[s i + d u - p, s j + d v - p]       tap[i, j] = its (u, v)
+    max_pool2d       y[i, j] = max_{u,v} x[s i + d u - p, s j + d v - p]     tap[i, j] = its (u, v)
     max_pool_grad    gx[h, k] = sum of gy[i, j] over the windows whose tap met pixel (h, k)
     max_pool_take    y[i, j] = x at the pixel that tap[i, j] met
 
 Once the winners are known, pooling is linear: grad and take are each other's adjoint, and carry the
 derivatives of every order. A tap is the number u KW + v; KH KW says that the window has none in the
-image. Pixels outside the image never win; the first of equals does; a NaN wins, the last one at that.
+image. Pixels outside the image never win; of equals the first does; a NaN wins, the last at that.
 
 Shape   x: N C H W -> y, tap: N C P Q    P = floor((H + pads - d (KH-1) - 1) / s) + 1
 Cost    KH KW comparisons per output pixel; one byte kept per output pixel
@@ -117,20 +117,19 @@ class MaxPoolIndices(Op):
 
 
 def _windows() -> Iterator[Window]:
-    """Strides with a remainder, overlap, gaps, dilation, lopsided padding, rounding up, KH != KW."""
+    """Remainders, overlap, gaps, dilation, lopsided padding, rounding up, KH != KW."""
     # fmt: off
     cases = [  # image  kernel   stride  padding           dilation  ceil_mode
         ((4, 6),  (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), False),
         ((5, 4),  (3, 2), (1, 2), ((1, 1), (1, 0)), (1, 1), False),
         ((6, 5),  (3, 3), (2, 2), ((0, 0), (1, 1)), (1, 1), True),
         ((7, 8),  (2, 3), (2, 1), ((1, 0), (0, 1)), (3, 2), True),
-        ((5, 7),  (1, 2), (2, 3), ((0, 0), (0, 0)), (1, 1), False),
+        ((6, 7),  (1, 2), (2, 3), ((0, 0), (0, 0)), (1, 1), False),
     ]
     # fmt: on
-    for image, kernel, stride, padding, dilation, ceil_mode in cases:
-        yield Window.for_conv(
-            "sample", image, kernel, stride, padding, dilation, round_up=ceil_mode
-        )
+    for groups, (image, kernel, stride, padding, dilation, ceil) in enumerate(cases, 1):
+        window = Window.for_conv("sample", image, kernel, stride, padding, dilation, round_up=ceil)
+        yield window.grouped(groups)  # groups make no difference to pooling
 
 
 def _taps(window: Window) -> Integers:
@@ -151,8 +150,8 @@ def max_pool2d(
 
     y[n,c,i,j] = max_{u,v} x[n, c, s i + d u - p, s j + d v - p]
 
-    Padding never wins. `stride` None is the kernel's size; `padding` also takes four sides, "same" and
-    "valid" as conv2d does; `ceil_mode` keeps a last window that hangs over the edge. With
+    Padding never wins. `stride` None is the kernel's size; `padding` also takes four sides, "same"
+    and "valid" as conv2d does; `ceil_mode` keeps a last window that hangs over the edge. With
     `return_indices` the result is (y, indices), indices[n,c,i,j] = h W + w of the winner, for
     `max_unpool2d`.
 

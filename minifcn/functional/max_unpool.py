@@ -4,9 +4,9 @@ r"""max_unpool: values at numbered pixels of a plane. Reading, adding, and SegNe
     plane_put      x[n,c,k] = sum of g[n,c,i,j] over index[n,c,i,j] = k       gg = plane_take(gx)
     max_unpool2d   x[n,c,k] = the last g[n,c,i,j] with index[n,c,i,j] = k     gg = plane_take(gx)
 
-k = h W + w numbers the pixels of one channel. Where indices of a channel differ, as those of pooling
-without overlap do, the last two are the same; where two coincide, max_unpool2d keeps one value but, as in
-PyTorch, gives each the pixel's whole gradient.
+k = h W + w numbers the pixels of one channel. Where the indices of a channel differ, as those of
+pooling without overlap do, the last two are the same. Where two coincide, max_unpool2d keeps the
+last value but, as in PyTorch, gives each the pixel's whole gradient.
 
 Shape   x: N C H W, index and g: N C P Q
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
-from ..samples import Derived, Integers, draw
+from ..samples import Draw, Integers, draw
 from ..shapes import AXES, Pair, Shape, ShapeError, bind, pair
 
 
@@ -86,15 +86,20 @@ class MaxUnpool2d(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield MaxUnpool2d((4, 5)), draw("2 3 2 4"), Derived((2, 3, 2, 4), make=_distinct)
-        yield MaxUnpool2d((7, 3)), draw("1 2 3 2"), Derived((1, 2, 3, 2), make=_distinct)
+        yield MaxUnpool2d((4, 5)), draw("2 3 2 4"), Distinct((2, 3, 2, 4))
+        yield MaxUnpool2d((7, 3)), draw("1 2 3 2"), Distinct((1, 2, 3, 2))
 
 
-def _distinct(g: Array) -> Array:
-    """Different even numbers in every channel."""
-    flat = g.reshape(*g.shape[:2], -1)
-    ranks: Array = 2 * flat.argsort(-1).reshape(g.shape)
-    return ranks
+@dataclass(frozen=True)
+class Distinct(Draw):
+    """Even numbers, all different in every channel: pixels that are met once."""
+
+    smooth: bool = False
+
+    def __call__(self, rng: Any) -> Array:
+        N, C, P, Q = self.shape
+        ranks: Array = rng.random((N, C, P * Q)).argsort(-1)
+        return 2 * ranks.reshape(self.shape)
 
 
 def max_unpool2d(
@@ -108,8 +113,8 @@ def max_unpool2d(
     """Put pooled values back where they came from, zeros elsewhere.
 
     y[n, c, indices[n,c,i,j]] = x[n,c,i,j], pixels numbered h W + w; indices from
-    `max_pool2d(..., return_indices=True)`. `output_size` (its last two numbers) chooses the image size
-    within one stride of the default.
+    `max_pool2d(..., return_indices=True)`. `output_size` (its last two numbers) chooses the image
+    size within one stride of the default.
 
     Shape   x, indices: N C P Q  ->  y: N C H W    H = s (P - 1) + KH - 2 p
 

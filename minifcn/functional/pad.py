@@ -1,6 +1,6 @@
 r"""pad: a border around the picture; a negative border crops.
 
-    constant    y[i] = x[i - before] inside, value outside    gx = gy cropped: the same map, pads negated
+    constant    y[i] = x[i - before] inside, value outside    gx = gy cropped: zero pads, negated
     reflect     y[i] = x[|i - before|], mirrored at the last pixel too, without repeating it
     replicate   y[i] = x[the nearest pixel]
 
@@ -27,10 +27,34 @@ MODES = ("constant", "reflect", "replicate")
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """A constant border, (before, after) for every axis."""
+    """A border of zeros, (before, after) for every axis."""
 
     pads: tuple[Pair, ...]
-    value: float = 0.0
+    linear = True
+
+    def shape(self, x: Shape) -> Shape:
+        return tuple(before + n + after for n, (before, after) in zip(x, self.pads, strict=True))
+
+    def forward(self, k: Any, x: Array) -> Array:
+        y: Array = k.pad(x, self.pads, 0)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Tensor]:
+        return (Pad(_negated(self.pads))(gy),)
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield Pad(((0, 0), (1, 2))), draw("2 3")
+        yield Pad(((0, 0), (1, 0), (2, -1), (-1, 3))), draw("2 3 4 5")
+        yield Pad(((1, 0), (-4, 2))), draw("5 3")
+
+
+@dataclass(frozen=True)
+class PadValue(Op):
+    """A border of one value, (before, after) for every axis."""
+
+    pads: tuple[Pair, ...]
+    value: float
 
     def shape(self, x: Shape) -> Shape:
         return tuple(before + n + after for n, (before, after) in zip(x, self.pads, strict=True))
@@ -40,13 +64,16 @@ class Pad(Op):
         return y
 
     def vjp(self, gy: Tensor) -> tuple[Tensor]:
-        return (Pad(tuple((-before, -after) for before, after in self.pads))(gy),)
+        return (Pad(_negated(self.pads))(gy),)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Pad(((0, 0), (1, 2))), draw("2 3")
-        yield Pad(((0, 0), (1, 0), (2, -1), (-1, 3)), -1.5), draw("2 3 4 5")
-        yield Pad(((-1, -2), (-4, 2)), 0.25), draw("5 3")
+        yield PadValue(((0, 0), (1, 2)), -1.5), draw("2 3")
+        yield PadValue(((2, 0), (0, 0), (-1, 3)), 0.25), draw("2 3 4")
+
+
+def _negated(pads: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    return tuple((-before, -after) for before, after in pads)
 
 
 @dataclass(frozen=True)
@@ -129,9 +156,9 @@ def pad(
 ) -> Tensor:
     """Add a border: `pad` is (left, right, top, bottom, ...), the last axis first, as in PyTorch.
 
-    "constant" fills with `value` (0 unless given) and pads any axes; "reflect" mirrors without repeating
-    the border pixel; "replicate" repeats it. Those two pad the last axis of 2 or 3 (two numbers) or the
-    last two of 3 or 4 (four numbers). Negative numbers crop.
+    "constant" fills with `value` (0 unless given) and pads any axes; "reflect" mirrors without
+    repeating the border pixel; "replicate" repeats it. Those two pad the last axis of 2 or 3 (two
+    numbers) or the last two of 3 or 4 (four numbers). Negative numbers crop.
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[1.0, 2.0, 3.0]])
@@ -153,7 +180,7 @@ def pad(
                 f"expected at most {x.shape[axis]}"
             )
     if mode == "constant":
-        return Pad(pads, float(value or 0))(x) if any(map(any, pads)) else x
+        return PadValue(pads, float(value))(x) if value else Pad(pads)(x)
     if value:
         raise ValueError(f"pad: value is {value}, expected none with mode {mode!r}")
     return _pad_edges(x, pads, mode, len(pad))
@@ -163,8 +190,8 @@ def _pairs(shape: Shape, pad: object) -> tuple[Pair, ...]:
     """(before, after) for every axis, in the order of the axes."""
     if not isinstance(pad, (tuple, list)) or len(pad) % 2 or len(pad) > 2 * len(shape):
         raise ShapeError(
-            f"pad: pad is {pad!r}, expected (left, right, top, bottom, ...), an even count of at most "
-            f"{2 * len(shape)} for x of shape {shape}"
+            f"pad: pad is {pad!r}, expected (left, right, top, bottom, ...), an even count of at "
+            f"most {2 * len(shape)} for x of shape {shape}"
         )
     numbers = [_integer(one) for one in pad]
     last_first = list(zip(numbers[::2], numbers[1::2], strict=True))
@@ -187,8 +214,8 @@ def _pad_edges(x: Tensor, pads: tuple[Pair, ...], mode: str, count: int) -> Tens
         size, most = x.shape[axis], max(pads[axis])
         if size < 1 or (mode == "reflect" and most >= size):
             raise ShapeError(
-                f"pad: mode {mode!r}, axis {axis} of x is {size} and the border is {most}, expected "
-                f"{'a border of at most ' + str(size - 1) if size else 'at least one pixel'}"
+                f"pad: mode {mode!r}, axis {axis} of x is {size} and the border is {most}, "
+                f"expected {f'a border of at most {size - 1}' if size else 'at least one pixel'}"
             )
     return PadEdges(mode, (x.shape[-2], x.shape[-1]), (pads[-2], pads[-1]))(x)
 
@@ -209,7 +236,7 @@ def crop(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
     for axis, start, size, whole_size in ((-2, top, height, H), (-1, left, width, W)):
         if start < 0 or size < 0 or start + size > whole_size:
             raise ShapeError(
-                f"crop: axis {axis} ({'H' if axis == -2 else 'W'}) of x is {whole_size}, which does "
-                f"not hold pixels {start} to {start + size - 1}"
+                f"crop: axis {axis} ({'H' if axis == -2 else 'W'}) of x is {whole_size}, which "
+                f"does not hold pixels {start} to {start + size - 1}"
             )
     return pad(x, (-left, left + width - W, -top, top + height - H))

@@ -2,9 +2,9 @@
 
     y[i] = sum over (h, a) in taps[i] of  a x[h]
 
-Resizing, adaptive averages and reflected borders are pairs of such maps, one down the rows and one across
-the columns; `k.resample` applies them. The adjoint is the same thing with the lists turned round, so it
-gathers too.
+Resizing, adaptive averages and reflected borders are pairs of such maps, one down the rows and one
+across the columns; `k.resample` applies them. The adjoint is the same thing with the lists turned
+round, so it gathers too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 r"""unfold: every window's pixels as one column (im2col); and its adjoint, fold (col2im).
 
     unfold   col[n, c, u, v, i, j] = x[n, c, s i + d u - p, s j + d v - p], 0 outside the image
-    fold     x[n, c, h, k] = sum of col[n, c, u, v, i, j] over all windows and taps that meet pixel (h, k)
+    fold     x[n, c, h, k] = sum of col[n, c, u, v, i, j] over the windows and taps that meet (h, k)
 
-Convolution is unfold, then a matrix product with the weight; the transposed one is the matrix product, then
-fold. fold(unfold(x)) counts: it is x times the number of windows that cover each pixel.
+Convolution is unfold, then a matrix product with the weight; the transposed one is a matrix
+product, then fold. fold(unfold(x)) is x times the number of windows that cover each pixel.
 
 Shape   x: N C H W    col: N C KH KW P Q inside, N CKK PQ for the public functions, as in PyTorch
 """
@@ -73,13 +73,14 @@ def _windows() -> Iterator[Window]:
     # fmt: off
     cases = [  # image  kernel   stride  padding           dilation
         ((4, 6),  (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
-        ((8, 7),  (2, 3), (3, 2), ((1, 0), (2, 1)), (1, 1)),
-        ((5, 6),  (3, 2), (2, 1), ((0, 2), (0, 0)), (1, 3)),
+        ((8, 8),  (2, 3), (3, 2), ((1, 0), (2, 0)), (1, 1)),
+        ((5, 6),  (3, 2), (2, 1), ((0, 2), (0, 0)), (2, 3)),
         ((3, 4),  (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     ]
     # fmt: on
-    for image, kernel, stride, padding, dilation in cases:
-        yield Window.for_conv("sample", image, kernel, stride, padding, dilation)
+    for groups, (image, kernel, stride, padding, dilation) in enumerate(cases, 1):
+        window = Window.for_conv("sample", image, kernel, stride, padding, dilation)
+        yield window.grouped(groups)  # groups make no difference to columns
 
 
 def unfold(
@@ -132,12 +133,13 @@ def fold(
     P, Q = window.out
     if sizes["CKK"] % (KH * KW):
         raise ShapeError(
-            f"fold: axis 1 (CKK) of col is {sizes['CKK']}, expected a multiple of KH KW = {KH} * {KW}"
+            f"fold: axis 1 (CKK) of col is {sizes['CKK']}, expected a multiple of {KH * KW}, "
+            f"the taps of kernel_size {KH, KW}"
         )
     if sizes["PQ"] != P * Q:
         raise ShapeError(
-            f"fold: axis 2 (PQ) of col is {sizes['PQ']}, but output_size {image} has {P} * {Q} windows, "
-            f"expected {P * Q}"
+            f"fold: axis 2 (PQ) of col is {sizes['PQ']}, but output_size {image} has {P} * {Q} "
+            f"windows, expected {P * Q}"
         )
     C = sizes["CKK"] // (KH * KW)
     return Fold(window)(reshape(col, (sizes["N"], C, KH, KW, P, Q)))

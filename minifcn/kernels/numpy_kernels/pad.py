@@ -11,7 +11,7 @@ __all__ = ["pad"]
 
 
 def pad(x: Array, pads: tuple[Pair, ...], value: float) -> Array:
-    """`before` and `after` more elements per axis, all equal to value; negative ones are cut off."""
+    """`before` and `after` more elements per axis, all equal to value; negative ones are cut."""
     shape = [size + before + after for size, (before, after) in zip(x.shape, pads, strict=True)]
     y = np.full(shape, value, x.dtype)
     target, source = [], []

@@ -13,7 +13,8 @@ __all__ = ["adaptive_max_indices", "max_unpool2d", "plane_put", "plane_take"]
 def plane_take(x: Array, index: Array) -> Array:
     """y[n,c,i,j] = x[n, c, index[n,c,i,j]]."""
     N, C, P, Q = index.shape
-    y = np.take_along_axis(x.reshape(N, C, -1), index.reshape(N, C, -1), 2)
+    flat = x.reshape(N, C, x.shape[2] * x.shape[3])
+    y = np.take_along_axis(flat, index.reshape(N, C, P * Q), 2)
     return y.reshape(N, C, P, Q)
 
 
@@ -32,13 +33,13 @@ def max_unpool2d(g: Array, index: Array, image: Pair) -> Array:
 
 
 def adaptive_max_indices(x: Array, out: Pair) -> Array:
-    """h W + w of the largest pixel of every bin [floor(i H / P), ceil((i + 1) H / P)) and so across."""
+    """h W + w of the largest pixel of bin floor(i H / P) <= h < ceil((i + 1) H / P), w likewise."""
     (N, C, H, W), (P, Q) = x.shape, out
     index = np.empty((N, C, P, Q), np.int64)
     for i, j in np.ndindex(P, Q):
         top, left = i * H // P, j * W // Q
         bottom, right = -(-(i + 1) * H // P), -(-(j + 1) * W // Q)
-        part = x[:, :, top:bottom, left:right].reshape(N, C, -1)
+        part = x[:, :, top:bottom, left:right].reshape(N, C, (bottom - top) * (right - left))
         best = part.argmax(2)
         if part.dtype.kind == "f" and (nan := np.isnan(part)).any():  # the last NaN wins
             last = part.shape[2] - 1 - nan[:, :, ::-1].argmax(2)

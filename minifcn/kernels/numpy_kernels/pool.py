@@ -1,7 +1,7 @@
 """Pooling by taps: one strided pass over the whole batch per kernel tap.
 
-A tap meets the image for a rectangle of output pixels; `_meetings` gives that rectangle on both sides, so
-no padded copy of the image is made, and padding can neither win nor count.
+A tap meets the image for a rectangle of output pixels; `_meetings` gives that rectangle on both
+sides, so no padded copy of the image is made, and padding can neither win nor count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ...device import Array
 from ...shapes import Sides, Window
 
 __all__ = [
-    "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices", "max_pool_take",
+    "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices",
+    "max_pool_take",
 ]  # fmt: skip
 
 Key = tuple[Any, slice, slice]  # [..., rows, columns]
@@ -70,7 +71,7 @@ def max_pool_indices(x: Array, window: Window) -> Array:
 
 
 def avg_pool2d(x: Array, window: Window, counts: Sides, divisor: int | None) -> Array:
-    """y[i, j] = sum_{u,v} x[s i + u - p, s j + v - p] / div[i, j]; first down the rows, then across."""
+    """y[i, j] = sum_{u,v} x[s i + d u - p, s j + d v - p] / div[i, j]; first along H, then W."""
     (P, Q), (_, W) = window.out, window.image
     rows = np.zeros((*x.shape[:2], P, W), x.dtype)
     for out, image in _axis_meetings(window, 0):
@@ -101,7 +102,7 @@ def _lowest(dtype: np.dtype[Any]) -> float:
 
 
 def _meetings(window: Window) -> Iterator[tuple[int, Key, Key]]:
-    """(t, out, image) of tap t = u KW + v: the output pixels where it meets the image, and what it meets."""
+    """(t, out, image): where tap t = u KW + v meets the image, on either side."""
     across = list(_axis_meetings(window, 1))
     for u, (out_rows, image_rows) in enumerate(_axis_meetings(window, 0)):
         for v, (out_columns, image_columns) in enumerate(across):
@@ -127,7 +128,8 @@ def _divisors(window: Window, counts: Sides, divisor: int | None) -> Array:
     sizes: list[Array] = []
     for axis in (0, 1):
         start = window.stride[axis] * np.arange(window.out[axis]) - window.pad[axis]
+        place = start[:, None] + window.dilation[axis] * np.arange(window.kernel[axis])
         first, stop = counts[axis]
-        size = np.minimum(start + window.kernel[axis], stop) - np.maximum(start, first)
+        size = ((place >= first) & (place < stop)).sum(1)
         sizes.append(np.maximum(size, 1))
     return sizes[0][:, None] * sizes[1]

@@ -1,6 +1,8 @@
-"""Separable linear maps: down the rows, then across the columns, or the other way if that is less work."""
+"""Separable linear maps: down the rows and across the columns, in the cheaper order."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +42,7 @@ def _along(x: Array, taps: Taps, axis: int) -> Array:
     return y
 
 
-def _key(places: list[int], axis: int) -> tuple[object, ...]:
+def _key(places: list[int], axis: int) -> tuple[Any, ...]:
     """The places along the axis; as a slice, which copies nothing, if they are evenly spaced."""
     step = places[1] - places[0] if len(places) > 1 else 1
     even = step > 0 and all(b - a == step for a, b in zip(places, places[1:], strict=False))

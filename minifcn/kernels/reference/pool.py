@@ -10,7 +10,8 @@ from ...device import Array
 from ...shapes import Sides, Window
 
 __all__ = [
-    "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices", "max_pool_take",
+    "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices",
+    "max_pool_take",
 ]  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def _divisor(window: Window, counts: Sides, divisor: int | None, i: int, j: int)
         return divisor
     count = 0
     for u, v in window.taps():
-        h, k = window.stride[0] * i + u - window.pad[0], window.stride[1] * j + v - window.pad[1]
+        h = window.stride[0] * i + window.dilation[0] * u - window.pad[0]
+        k = window.stride[1] * j + window.dilation[1] * v - window.pad[1]
         (top, bottom), (left, right) = counts
         count += top <= h < bottom and left <= k < right
     return max(count, 1)
