@@ -7,8 +7,9 @@ otherwise the corners of the pictures do:
 
     align_corners  z = i scale, scale = (H - 1) / (P - 1)
     otherwise      z = max((i + 1/2) scale - 1/2, 0)
-    bilinear       taps (floor z, 1 - frac z) and (floor z + 1, frac z), at most pixel H - 1
-    nearest        one tap: floor(i scale), i itself for P = H, floor(i / 2) for P = 2 H
+    bilinear       taps (floor z, 1 - frac z) and (floor z + 1, frac z), at most pixel H - 1;
+                   i itself for P = H
+    nearest        one tap: floor(i scale); i itself for P = H, floor(i / 2) for P = 2 H
     nearest-exact  one tap: floor((i + 1/2) scale), the pixel whose centre is nearest
 
 Both nearest modes round scale and product to float32 whatever the dtype of x, as PyTorch does: that
@@ -58,6 +59,8 @@ class Line:
 
 @lru_cache(maxsize=64)
 def _taps(line: Line) -> Taps:
+    if line.out == line.size and line.mode != "nearest-exact":
+        return picking(list(range(line.out)))
     if line.mode != "bilinear":
         return picking([_nearest(line, i) for i in range(line.out)])
     rows = []
@@ -75,8 +78,6 @@ def _turned(line: Line) -> Taps:
 
 
 def _nearest(line: Line, i: int) -> int:
-    if line.mode == "nearest" and line.out == line.size:
-        return i
     if line.mode == "nearest" and line.out == 2 * line.size:
         return i // 2
     z = _float32((i + (line.mode == "nearest-exact") / 2) * _float32(line.scale))

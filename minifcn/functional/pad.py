@@ -174,10 +174,11 @@ def pad(
         raise ValueError(f"pad: mode is {mode!r}, expected one of {', '.join(MODES)}")
     pads = _pairs(x.shape, pad)
     for axis, (before, after) in enumerate(pads):
-        if x.shape[axis] + min(before, 0) + min(after, 0) < 0 or x.shape[axis] + before + after < 0:
+        cut = min(before, 0) + min(after, 0) if mode == "constant" else before + after
+        if x.shape[axis] + cut < 0:
             raise ShapeError(
-                f"pad: axis {axis} of x is {x.shape[axis]}, but pad cuts off {before} and {after}, "
-                f"expected at most {x.shape[axis]}"
+                f"pad: axis {axis} of x is {x.shape[axis]}, but pad takes {before} and {after} there, "
+                f"expected to cut off at most {x.shape[axis]}"
             )
     if mode == "constant":
         return PadValue(pads, float(value))(x) if value else Pad(pads)(x)
