@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
 Forward = Callable[[Array], Array]
 
 MEMORY_LIMIT = 1 << 30
@@ -116,14 +117,16 @@ def plan(
         )
     H, W = size
     border = math.ceil(margin / stride) * stride
-    heights, widths = _longest(H, stride, border), _longest(W, stride, border)
+    if H * W <= pixels:
+        return _spans(H, 1, stride, border), _spans(W, 1, stride, border)
+    heights, rows = _sizes(H, stride, border)
+    widths, columns = _sizes(W, stride, border)
     best, least = None, math.inf
-    for r, height in enumerate(heights, start=1):
-        fits = widths * height <= pixels
-        c = int(fits.argmax()) + 1  # the fewest columns that fit
-        work = (H + 2 * border * (r - 1)) * (W + 2 * border * (c - 1))
-        if fits[c - 1] and work < least:
-            best, least = (r, c), work
+    for r, (height, row) in enumerate(zip(heights, rows, strict=True), start=1):
+        work = np.where(height * widths <= pixels, row * columns, np.inf)
+        c = int(work.argmin())
+        if work[c] < least:
+            best, least = (r, c + 1), work[c]
     if best is None:
         h, w = int(heights.min()), int(widths.min())
         raise ValueError(
@@ -134,23 +137,29 @@ def plan(
     return _spans(H, best[0], stride, border), _spans(W, best[1], stride, border)
 
 
-def _longest(S: int, stride: int, border: int) -> NDArray[np.int64]:
-    """The longest window of an axis of S pixels that is cut into 1, 2, 3, ... spans."""
-    units = math.ceil(S / stride)
-    count = np.arange(1, units + 1)
-    borders = np.minimum(count - 1, 2)
-    longest: NDArray[np.int64] = np.minimum(-(-units // count) * stride + borders * border, S)
-    return longest
+def _sizes(S: int, stride: int, border: int) -> tuple[Longs, Longs]:
+    """For an axis cut into 1, 2, 3, ... spans: the longest window, and all windows together."""
+    lengths = []
+    for count in range(1, math.ceil(S / stride) + 1):
+        cuts = _cuts(S, count, stride)
+        lengths.append(np.minimum(cuts[1:] + border, S) - np.maximum(cuts[:-1] - border, 0))
+    return np.array([n.max() for n in lengths]), np.array([n.sum() for n in lengths])
 
 
 def _spans(S: int, count: int, stride: int, border: int) -> list[Span]:
     """Cut an axis of S pixels into `count` spans of nearly equal cores, aligned to the stride."""
-    units = math.ceil(S / stride)
-    cuts = [min(k * units // count * stride, S) for k in range(count + 1)]
+    cuts: list[int] = _cuts(S, count, stride).tolist()
     return [
         Span(max(first - border, 0), first, last, min(last + border, S))
         for first, last in zip(cuts, cuts[1:], strict=False)
     ]
+
+
+def _cuts(S: int, count: int, stride: int) -> Longs:
+    """0 = c_0 < c_1 < ... < c_count = S, multiples of the stride but for the last."""
+    units = math.ceil(S / stride)
+    cuts: Longs = np.minimum(np.arange(count + 1) * units // count * stride, S)
+    return cuts
 
 
 def _checked(logits: Array, N: int, i: Span, j: Span) -> Array:

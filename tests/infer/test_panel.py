@@ -59,16 +59,25 @@ def ink(part):
     return int((part < 100).all(axis=2).sum())
 
 
+def columns_of_ink(part):
+    return np.flatnonzero([ink(part[:, j : j + 1]) for j in range(part.shape[1])])
+
+
 def test_titles_stand_over_their_columns_and_captions_below_their_rows():
-    cells = [[flat(150, 200, 250)] * 2] * 2
+    cells = [[flat(150, 200, 250)] * 2, [flat(160, 200, 250)] * 2]
     plain = panel(cells, ["", ""])
     titled = panel(cells, ["", "truth"])
     assert ink(plain) == 0
+    j = columns_of_ink(titled)
     W = titled.shape[1]
-    assert ink(titled[:, W // 2 :]) > 20 and ink(titled[:, : W // 2]) == 0
-    noted = panel(cells, ["", ""], ["", "mIoU 0.93"])
-    H = noted.shape[0]
-    assert ink(noted[-H // 10 :]) > 20 and ink(noted[: -H // 10]) == 0
+    assert j[0] > W / 2 and (j[0] + j[-1]) / 2 == pytest.approx(W * 3 / 4, abs=5)
+    for k, notes in enumerate([["mIoU 0.93", ""], ["", "mIoU 0.93"]]):
+        noted = panel(cells, ["", ""], notes)
+        i = columns_of_ink(noted.swapaxes(0, 1))
+        left = noted[:, : W // 2]
+        above, _, height, _ = place_of(left, 150 + 10 * k)
+        below = len(noted) if k else place_of(left, 160)[0]
+        assert len(i) > 8 and above + height <= i[0] <= i[-1] < below
 
 
 def test_a_long_caption_is_not_cut():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -79,6 +80,18 @@ def test_the_measured_memory_is_what_is_allocated(maps):
 
     got = measure_bytes_per_pixel(forward, channels=3, stride=8)
     assert got == pytest.approx(4 * maps + 4 * 3, rel=0.02)
+
+
+def test_memory_is_measured_while_somebody_else_measures():
+    tracemalloc.start()
+    before = np.ones(10**7)  # freed again: no peak of the network's
+    del before
+    try:
+        got = measure_bytes_per_pixel(lambda x: x + 1, channels=2)
+        assert tracemalloc.is_tracing()
+    finally:
+        tracemalloc.stop()
+    assert got == pytest.approx(16, rel=0.02)
 
 
 @pytest.mark.parametrize("channels", [2, 5])

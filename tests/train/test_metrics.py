@@ -106,6 +106,13 @@ def test_one_batch_is_the_merge_of_its_pixels(batch):
     assert whole.matrix.tolist() == parts.matrix.tolist()
 
 
+def test_counts_add_up():
+    score = Confusion(2)
+    for _ in range(3):
+        score.add(np.array([0, 1, 1]), np.array([0, 0, 1]))
+    assert score.matrix.tolist() == [[3, 3], [0, 3]]
+
+
 def test_the_mean_iou_is_not_the_mean_of_images():
     """Two images of 1 and 3 wrong pixels among 4: the sum over pixels decides."""
     score = Confusion(2)
