@@ -10,5 +10,6 @@ from .overlay import shares as shares
 from .panel import panel as panel
 from .predict import Prediction as Prediction
 from .predict import predict_image as predict_image
+from .predictor import Predictor as Predictor
 from .tiles import Winner as Winner
 from .tiles import predict_classes as predict_classes

@@ -1,7 +1,7 @@
 """predictor: a trained network and all it needs to meet a photo, in one value and one file.
 
-    photo H W 3  ->  (value/255 - mean) / std  ->  mean of k x k pixels  ->  network
-                 ->  logits, enlarged by k  ->  argmax over classes  ->  class map H W
+photo H W 3  ->  (value/255 - mean) / std  ->  mean of k x k pixels  ->  network
+             ->  logits, enlarged by k  ->  argmax over classes  ->  class map H W
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from ..device import Array
 from ..infer import Predictor
 from ..models import build
 from ..optim import SGD
-from ..optim.schedule import Poly, Warmup
+from ..optim.schedule import Poly, Warmup, Warmup
 from .metrics import Confusion
 from .trainer import Trainer, segmentation_loss
 
@@ -34,12 +34,12 @@ PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Recipe:
     """Hyper-parameters of `minifcn train`, with their defaults."""
 
-    epochs: int = 60
+    epochs: int = 30
     batch_size: int = 8
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    warmup: int = 100  # steps
+    warmup: int = 100  # steps, at most a tenth of the run
     power: float = 0.9  # lr falls as (1 - step / steps)^power
     width: int = 16
     depth: int = 5
@@ -119,6 +119,8 @@ def prepare(
         nesterov=recipe.momentum > 0,
     )
     weight = class_weights(train_set, recipe.balance)
+    steps = recipe.epochs * len(loader)
+    warmup = min(recipe.warmup, steps // 10)
     void = -100 if classes.void is None else classes.void
     trainer = Trainer(
         model,
@@ -138,14 +140,16 @@ def prepare(
 
 
 def _transforms(recipe: Recipe, train_set: Any) -> Compose:
-    size = train_set[0][0].shape[:2]
-    steps: list[Any] = [RandomFlip(0.5)]
-    if recipe.scale != (1, 1):
-        steps.append(RandomScale(*recipe.scale))
-    steps.append(RandomCrop(size, void=train_set.classes.void))
+    size, void = train_set[0][0].shape[:2], train_set.classes.void
+    chosen: list[Any] = [RandomFlip(0.5)]
+    low, high = recipe.scale
+    if void is None:
+        low = max(low, 1.0)  # a smaller image would need pixels of a class that does not count
+    if (low, high) != (1, 1):
+        chosen += [RandomScale(low, high), RandomCrop(size, void=void)]
     if recipe.jitter:
-        steps.append(ColourJitter(recipe.jitter, recipe.jitter, recipe.jitter))
-    return Compose(tuple(steps))
+        chosen.append(ColourJitter(recipe.jitter, recipe.jitter, recipe.jitter))
+    return Compose(tuple(chosen))
 
 
 def evaluate(predictor: Predictor, dataset: Any, bar: Any = None) -> Confusion:
