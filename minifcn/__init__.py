@@ -21,21 +21,30 @@ from .versions import VersionError
 
 if TYPE_CHECKING:
     from . import functional, nn, optim
+    from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
 
 __version__ = "0.1.0"
 
 float16, float32, float64, int64 = np.float16, np.float32, np.float64, np.int64
 
 __all__ = [
-    "AnomalyError", "Op", "ShapeError", "Tensor", "VersionError", "Window", "as_tensor",
-    "detect_anomaly", "enable_grad", "float16", "float32", "float64", "functional", "grad", "int64",
-    "nn", "no_grad", "ones_like", "optim", "tensor", "zeros_like",
+    "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
+    "adjoint_check", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32", "float64",
+    "functional", "grad", "gradcheck", "gradcheck_report", "gradgradcheck", "int64", "nn",
+    "no_grad", "ones_like", "optim", "tensor", "zeros_like",
 ]  # fmt: skip
 
-_ROOMS = ("data", "functional", "infer", "interop", "models", "nn", "optim", "study", "train")
+_CHECKS = (
+    "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
+)  # fmt: skip
+_ROOMS = (
+    "checks", "data", "functional", "infer", "interop", "models", "nn", "optim", "study", "train",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
+    if name in _CHECKS:
+        return getattr(importlib.import_module(".checks", __name__), name)
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

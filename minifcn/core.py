@@ -152,6 +152,17 @@ class Node:
         return f"{name} (layer {self.layer})" if self.layer else name
 
 
+class VjpError(ShapeError):
+    """A vjp made a gradient that does not fit its input."""
+
+    def __init__(self, op: str, index: int, g: Tensor, parent: Node) -> None:
+        self.op, self.index, self.got, self.expected = op, index, g.shape, parent.shape
+        super().__init__(
+            f"{op}: vjp's gradient for input {index} is {g.shape} {g.dtype}, "
+            f"expected {parent.shape} {parent.dtype}"
+        )
+
+
 class Op:
     """A frozen value of static parameters, with `shape`, `forward`, `vjp` and `samples`.
 
@@ -292,15 +303,12 @@ def _pull_back(
             raise TypeError(
                 f"{op.name}: vjp returned {len(entries)} gradients for {len(node.parents)} inputs"
             )
-        for axis, (parent, entry) in enumerate(zip(node.parents, entries, strict=True)):
+        for index, (parent, entry) in enumerate(zip(node.parents, entries, strict=True)):
             if parent is None or parent not in useful or entry is None:
                 continue
             g = entry() if callable(entry) else entry
             if g.data.shape != parent.shape or g.data.dtype != parent.dtype:
-                raise ShapeError(
-                    f"{op.name}: vjp's gradient for input {axis} is {g.data.shape} {g.data.dtype}, "
-                    f"expected {parent.shape} {parent.dtype}"
-                )
+                raise VjpError(op.name, index, g, parent)
             _add(flowing, parent, g)
     finally:
         mode.layer = outer

@@ -56,7 +56,10 @@ class Case:
             inputs[index] = x
         made = self.complete([x.data for x in inputs])
         return self.op(
-            *[x if one.smooth else Tensor(a) for x, one, a in zip(inputs, self.draws, made, strict=True)]
+            *[
+                x if one.smooth else Tensor(a)
+                for x, one, a in zip(inputs, self.draws, made, strict=True)
+            ]
         )
 
 

@@ -1,0 +1,131 @@
+"""conduct: before gradients are compared, does the function behave?
+
+It must give the same values and gradients twice, finite ones, and leave its inputs alone. Its
+gradient in float32 is judged by its gradient in float64, and that one by finite differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..core import Tensor, _graph
+from ..device import Array
+from ..modes import no_grad
+from .examine import Finding, Settings, analytic_gradients, examine
+from .problem import Problem
+
+NAN = float("nan")
+COARSE = Settings(eps=1e-2, atol=1e-2, rtol=5e-2)  # what a function that rounds to float32 meets
+
+
+def findings(problem: Problem, order: int, settings: Settings, seed: int) -> Iterator[Finding]:
+    """What there is to say about each gradient, worst element by worst element."""
+    rng = np.random.default_rng(seed)
+    with no_grad():
+        shapes = [y.shape for y in problem.run()]
+    upstream = [rng.standard_normal(shape) for shape in shapes]
+    complaint = misconduct(problem, upstream)
+    if complaint:
+        yield complaint
+        return
+    yield from _judged(problem, upstream, 1, settings, rng)
+    if order == 2:
+        dtypes = [y.dtype for y in problem.run()]
+        us = [u.astype(dtype) for u, dtype in zip(upstream, dtypes, strict=True)]
+        second = problem.gradient(us)
+        weights = [rng.standard_normal(tensor.shape) for tensor in problem.tensors]
+        yield from _judged(second, weights, 2, settings, rng)
+
+
+def misconduct(problem: Problem, upstream: Sequence[Array]) -> Finding | None:
+    """Whether the function changes its inputs, or gives something else the second time."""
+    before = [tensor.data.copy() for tensor in problem.tensors]
+    ys = [y.data.copy() for y in problem.run()]
+    gradients = analytic_gradients(problem, upstream)
+    for variable, values in zip(problem.variables, before, strict=True):
+        if variable.tensor.data.tobytes() != values.tobytes():
+            variable.tensor.data[...] = values
+            words = f"changed in place: fn writes into its input {variable.name}"
+            return Finding(1, variable.name, None, NAN, NAN, words)
+    again = [y.data for y in problem.run()]
+    for k, (y, other) in enumerate(zip(ys, again, strict=True)):
+        if y.tobytes() != other.tobytes():
+            words = (
+                f"not deterministic: two runs on the same inputs differ by {_most(y, other):.3g} "
+                f"(dropout? use .eval() or a fixed mask)"
+            )
+            return Finding(1, f"output {k}", None, NAN, NAN, words)
+    once_more = analytic_gradients(problem, upstream)
+    for variable, g, other in zip(problem.variables, gradients, once_more, strict=True):
+        if g.tobytes() != other.tobytes():
+            words = f"not deterministic: two backward passes differ by {_most(g, other):.3g}"
+            return Finding(1, variable.name, None, NAN, NAN, words)
+    return None
+
+
+def _most(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).max())
+
+
+def _judged(
+    problem: Problem,
+    upstream: Sequence[Array],
+    order: int,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Iterator[Finding]:
+    low = [v for v in problem.variables if v.tensor.dtype != np.float64]
+    given = analytic_gradients(problem, upstream) if low else []
+    with problem.lifted():
+        for k, y in enumerate(_run_lifted(problem, bool(low))):
+            if not np.isfinite(y.data).all():
+                yield _not_finite(order, k, y.data)
+                return
+        exact = analytic_gradients(problem, upstream) if low else []
+        for finding in examine(problem, upstream, order, settings, rng):
+            if finding.verdict and _rounds(problem):
+                again = {f.input: f for f in examine(problem, upstream, order, COARSE, rng)}
+                if not again[finding.input].verdict:
+                    words = "float32 precision: fn computes in a lower precision inside"
+                    finding = replace(finding, verdict=words)
+            yield finding
+    for variable, g, e in zip(problem.variables, given, exact, strict=False):
+        if g.dtype != np.float64 and g.size:
+            yield _precision(order, variable.name, g, e, settings)
+
+
+def _run_lifted(problem: Problem, low: bool) -> list[Tensor]:
+    try:
+        return problem.run()
+    except TypeError as error:
+        if not low:
+            raise
+        raise TypeError(
+            f"gradcheck: fn does not run in float64, which finite differences need: {error}"
+        ) from error
+
+
+def _not_finite(order: int, k: int, y: Array) -> Finding:
+    place = np.argwhere(~np.isfinite(y))[0]
+    index = tuple(int(i) for i in place)
+    return Finding(order, f"output {k}", index, NAN, NAN, f"nan: the output itself is {y[index]}")
+
+
+def _rounds(problem: Problem) -> bool:
+    """Whether some operator on the way works in less than float64."""
+    nodes = _graph(y._node for y in problem.run() if y._node is not None)
+    return any(node.dtype != np.float64 for node in nodes)
+
+
+def _precision(order: int, name: str, g: Array, exact: Array, settings: Settings) -> Finding:
+    """The gradient in the given precision against the one in float64."""
+    machine = 64 * float(np.finfo(g.dtype).eps)
+    size = float(np.abs(exact).max())
+    tolerance = np.maximum(settings.atol, machine * size) + max(settings.rtol, machine) * abs(exact)
+    error = np.nan_to_num(np.abs(g - exact) / tolerance, nan=np.inf)
+    index = tuple(int(i) for i in np.unravel_index(np.argmax(error), g.shape))
+    words = f"{g.dtype} precision: in float64 this gradient is right" if error[index] > 1 else ""
+    return Finding(order, name, index, float(g[index]), float(exact[index]), words)
