@@ -39,6 +39,11 @@ def test_a_file_is_read_in_one_sitting() -> None:
     assert not set(LONG) - set(over), "no longer long, so strike them from LONG"
 
 
+def test_every_folder_of_modules_is_a_package() -> None:
+    bare = {name_of(p.parent) for p in modules() if not (p.parent / "__init__.py").is_file()}
+    assert not bare, f"setup.py leaves out folders without __init__.py: {sorted(bare)}"
+
+
 def test_every_module_says_what_it_is_for() -> None:
     mute = [name_of(path) for path in modules() if not ast.get_docstring(tree_of(path))]
     assert not mute
