@@ -19,7 +19,7 @@ def version() -> str:
 
 # The engine imports NumPy alone. The other three are small and serve the `minifcn` command: it
 # reads and writes images (Pillow), keeps checkpoints (safetensors) and shows progress (tqdm).
-CORE = ["numpy>=2,<3", "pillow>=10", "safetensors>=0.4", "tqdm>=4.60"]
+CORE = ["numpy>=2,<3", "pillow>=10.1", "safetensors>=0.4", "tqdm>=4.60"]
 
 EXTRAS = {
     "cuda12": ["cupy-cuda12x[ctk]>=14"],
