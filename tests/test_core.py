@@ -490,16 +490,16 @@ def test_an_op_of_ones_own_hides_none_of_ours() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_a_vjp_that_names_the_unknown_is_refused_when_the_class_is_made() -> None:
-    with pytest.raises(TypeError, match=r"Wrong\.vjp.*'weight'.*x, y"):
+    with pytest.raises(TypeError, match=r"AsksForMore\.vjp.*'weight'.*x, y"):
 
-        class Wrong(Op):
+        class AsksForMore(Op):
             def forward(self, k: Any, x: Any) -> Any:
                 return x
 
             def vjp(self, gy: Tensor, weight: Tensor) -> tuple[Tensor]:
                 return (gy * weight,)
 
-    assert "wrong" not in Op.registry
+    assert "asks_for_more" not in Op.registry
 
 
 def broken(*gradients: Any) -> Op:

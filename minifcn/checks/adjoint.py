@@ -12,8 +12,8 @@ import numpy as np
 
 from ..core import Tensor, as_tensor, grad
 from ..device import Array
-from .examine import Finding
 from .check import GradientError
+from .examine import Finding
 from .problem import name_of
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..core import Tensor
 from .cases import Case, cases
-from .examine import Finding, Settings
 from .check import checked
+from .examine import Finding, Settings
 from .problem import Problem, Variable, floats_of
 
 
