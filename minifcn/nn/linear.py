@@ -8,7 +8,6 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
-from ..modes import no_grad
 from ..shapes import Pair, pair, whole
 from . import init
 from .conv import Conv2d
@@ -78,16 +77,15 @@ class Linear(Module):
                 f"to_conv1x1: in_features is {I}, expected a multiple of H W = {H} x {W} = {H * W}"
             )
         C = I // (H * W)
-        with no_grad():
-            w = self.weight.detach()
-            if order == "CHW":
-                w = w.reshape(O, C, H, W)
-            else:
-                w = w.reshape(O, H, W, C).permute(0, 3, 1, 2)  # O C H W
-        conv = Conv2d(C, O, (H, W), bias=self.bias is not None, dtype=w.dtype, device=w.device,
-                      weight_init=init.zeros, bias_init=init.zeros)  # fmt: skip
-        state = {"weight": w} if self.bias is None else {"weight": w, "bias": self.bias}
-        conv.load_state_dict(state)
+        w = self.weight.detach()
+        if order == "CHW":
+            w = w.reshape(O, C, H, W)
+        else:
+            w = w.reshape(O, H, W, C).permute(0, 3, 1, 2)  # O C H W
+        has_bias = self.bias is not None
+        conv = Conv2d(C, O, (H, W), bias=has_bias, dtype=w.dtype, device=w.device,
+                      weight_init=init.zeros, bias_init=init.zeros if has_bias else None)  # fmt: skip
+        conv.load_state_dict({"weight": w, **({"bias": self.bias} if has_bias else {})})
         return conv
 
     def extra_repr(self) -> str:

@@ -28,7 +28,7 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
         raise ValueError(f"clip_grad_norm: max_norm is {max_norm}, expected at least 0")
     listed = [params] if isinstance(params, Tensor) else list(params)
     norm = math.sqrt(sum(_square(p.grad) for p in listed if p.grad is not None))
-    factor = max_norm / norm if norm > 0 else 1.0
+    factor = max_norm / norm if norm != 0 else 1.0
     if not factor >= 1:
         with no_grad():
             for p in listed:
