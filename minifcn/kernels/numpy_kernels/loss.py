@@ -57,7 +57,8 @@ def target_weight(
 def nll_loss(x: Array, target: Array, weight: Array, ignore_index: int) -> Array:
     """-k weight[label] x[label]."""
     counted, label = _counted(target, ignore_index)
-    loss = weight[label] * x[_at(label)]
+    with np.errstate(invalid="ignore"):  # 0 inf is nan, as in PyTorch
+        loss = weight[label] * x[_at(label)]
     return np.where(counted, -loss, x.dtype.type(0))
 
 
