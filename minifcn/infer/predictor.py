@@ -7,6 +7,7 @@ photo H W 3  ->  (value/255 - mean) / std  ->  mean of k x k pixels  ->  network
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..data import Classes, Normalize
 from ..models import build
 from ..modes import no_grad
 from ..nn import Module
+from .memory import measure_bytes_per_pixel
 from .predict import Prediction, predict_image
 from .tiles import MEMORY_LIMIT
 
@@ -53,9 +55,17 @@ class Predictor:
             self.classes,
             stride=model.stride * k,
             margin=(model.radius + 1) * k,  # the enlargement looks one pixel further
+            bytes_per_pixel=self.bytes_per_pixel,
             memory_limit=self.memory_limit,
             probability=probability,
         )
+
+    @cached_property
+    def bytes_per_pixel(self) -> float:
+        """What the network needs at its peak per pixel of the photo; measured once."""
+        model: Any = self.model
+        model.eval()
+        return measure_bytes_per_pixel(self.logits, stride=model.stride * self.shrink)
 
     def logits(self, x: Array) -> Array:
         """N C H W, normalised -> N K H W: the network's logits at the photo's own size.
