@@ -2,8 +2,8 @@
 
     python examples/tf_conv_transpose.py
 
-Data is N H W C and the kernel KH KW OUT IN, as TensorFlow has them. "SAME" cuts the full painting, of
-size 2 (P - 1) + 3, to twice the input: the odd row and column go at the bottom and at the right.
+Data is N H W C and the kernel KH KW OUT IN, as TensorFlow has them. "SAME" cuts the full painting,
+of size 2 (P - 1) + 3, to twice the input: the odd row and column go at the bottom and at the right.
 PyTorch's padding=1, output_padding=1 gives the same size but cuts at the top and at the left: other
 numbers.
 """

@@ -84,7 +84,8 @@ class Linear(Module):
             w = w.reshape(O, H, W, C).permute(0, 3, 1, 2)  # O C H W
         has_bias = self.bias is not None
         conv = Conv2d(C, O, (H, W), bias=has_bias, dtype=w.dtype, device=w.device,
-                      weight_init=init.zeros, bias_init=init.zeros if has_bias else None)  # fmt: skip
+                      weight_init=init.zeros,
+                      bias_init=init.zeros if has_bias else None)  # fmt: skip
         conv.load_state_dict({"weight": w, **({"bias": self.bias} if has_bias else {})})
         return conv
 

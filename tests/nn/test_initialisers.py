@@ -1,6 +1,7 @@
 """Initialisers: right fans, right spread, and what they are for: a signal that keeps its size."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,8 +48,9 @@ def test_fans_of_a_linear_layer_are_its_features():
     assert init.fans((5, 3)) == nn.Linear(3, 5).weight.fans == (3, 5)
 
 
+SEED: Any = 5  # where a generator is expected
 SHAPE, FANS = (64, 32, 3, 3), (288, 576)
-SPREADS = [
+SPREADS: list[tuple[Any, dict[str, Any], float]] = [
     (init.xavier_uniform, {}, 2 / (288 + 576)),
     (init.xavier_normal, {"gain": 3.0}, 9 * 2 / (288 + 576)),
     (init.he_uniform, {}, 2 / 288),
@@ -86,7 +88,7 @@ def test_constants():
 
 
 def test_layers_start_within_one_over_the_root_of_fan_in():
-    layer = nn.Conv2d(16, 32, 3, groups=2, generator=rng())
+    layer: Any = nn.Conv2d(16, 32, 3, groups=2, generator=rng())
     bound = 1 / np.sqrt(8 * 9)
     for values in (layer.weight.numpy(), layer.bias.numpy()):
         assert bound * 0.8 < np.abs(values).max() <= bound
@@ -114,8 +116,8 @@ def growth(kind, weight_init, groups: int) -> float:
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
 def test_he_keeps_the_signal_through_a_deep_net_and_the_default_does_not(kind, groups):
-    # A fan wrong by the factor `groups` would show as groups^7. For finite width the logarithm of the
-    # growth has a deviation of about sqrt(5 DEPTH groups / WIDTH).
+    # A fan wrong by the factor `groups` would show as groups^7. For finite width the logarithm of
+    # the growth has a deviation of about sqrt(5 DEPTH groups / WIDTH).
     assert 0.1 < growth(kind, init.he_normal, groups) < 10
     assert growth(kind, init.layer_default, groups) < 1e-4  # expected 6^-7 = 4e-6
 
@@ -159,10 +161,11 @@ def test_bilinear_fits_grouped_channels():
 def test_filling_in_place():
     weight = nn.Parameter(np.zeros((64, 32, 3, 3), np.float32))
     memory = weight.data
-    for fill, function, options in [
+    fills: list[Any] = [
         (init.xavier_uniform_, init.xavier_uniform, {"gain": 2.0}),
         (init.xavier_normal_, init.xavier_normal, {"gain": 2.0}),
-    ]:
+    ]
+    for fill, function, options in fills:
         assert fill(weight, generator=rng(3), **options) is weight
         assert np.allclose(weight.numpy(), function(SHAPE, rng(3), **options))
     init.kaiming_uniform_(weight, a=0.5, mode="fan_out", generator=rng(3))
@@ -188,7 +191,7 @@ def test_filling_in_place():
             lambda: nn.ConvTranspose2d(4, 2, 4, weight_init=init.bilinear),
             ["bilinear", "4 and 2", "as many output as input channels"],
         ),
-        (lambda: init.normal((2, 2), 5), ["generator", "int"]),
+        (lambda: init.normal((2, 2), SEED), ["generator", "int"]),
     ],
 )
 def test_mistakes(call, facts):

@@ -42,7 +42,7 @@ def conv_nhwc(x, kernel, s):
 
 
 def conv_transpose_nhwc(x, kernel, s):
-    """TensorFlow's conv2d_transpose, "VALID": x[n,i,j,c] kernel[u,v,o,c] lands on (s i + u, s j + v)."""
+    """TensorFlow's, "VALID": x[n,i,j,c] kernel[u,v,o,c] lands on (s i + u, s j + v)."""
     N, P, Q, C = x.shape
     KH, KW, O, _ = kernel.shape
     y = np.zeros((N, s * P + max(KH - s, 0), s * Q + max(KW - s, 0), O))

@@ -1,7 +1,8 @@
-"""SGD: every option against the rule written out in plain Python, other people's numbers, and laws."""
+"""SGD: every option against the rule in plain Python, other people's numbers, and laws."""
 
 import json
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 import minifcn as mf
 from minifcn import nn, optim
 from minifcn.kernels import numpy_kernels, reference
+
+THREE: Any = 3  # where something else is expected
 
 
 def parameter(*values: float) -> nn.Parameter:
@@ -57,9 +60,8 @@ def test_the_rule_written_out(options):
 @pytest.mark.parametrize("first", [False, True])
 def test_both_kernels_take_the_same_step(options, caffe, first):
     rng = np.random.default_rng(0)
-    p, g, v = (rng.standard_normal((3, 4)) for _ in range(3))
-    if options["momentum"] == 0:
-        v = None
+    p, g = rng.standard_normal((2, 3, 4))
+    v = rng.standard_normal((3, 4)) if options["momentum"] else None
     states = []
     for k in (numpy_kernels, reference):
         own_p, own_v, own_g = p.copy(), None if v is None else v.copy(), g.copy()
@@ -117,10 +119,12 @@ def test_caffes_rule_written_out():
 
 def test_groups_have_options_of_their_own():
     a, b, c = parameter(1.0), parameter(1.0), parameter(1.0)
-    sgd = optim.SGD(
-        [{"params": [a]}, {"params": b, "lr": 0.5, "weight_decay": 1.0}, {"params": [c], "lr_mult": 2}],
-        lr=0.1,
-    )  # fmt: skip
+    groups: list[dict[str, Any]] = [
+        {"params": [a]},
+        {"params": b, "lr": 0.5, "weight_decay": 1.0},
+        {"params": [c], "lr_mult": 2},
+    ]
+    sgd = optim.SGD(groups, lr=0.1)
     for p in (a, b, c):
         set_gradient(p, [1.0])
     sgd.step(factor=0.5)
@@ -196,7 +200,7 @@ def run(sgd, p, gradients):
 
 def test_a_resumed_run_goes_on_bit_for_bit():
     gradients = np.random.default_rng(0).standard_normal((6, 4))
-    options = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+    options: Any = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
     whole = parameter(1.0, 2.0, 3.0, 4.0)
     run(optim.SGD([whole], **options), whole, gradients)
     first = parameter(1.0, 2.0, 3.0, 4.0)
@@ -217,7 +221,7 @@ def test_a_resumed_run_goes_on_bit_for_bit():
     ("make", "facts"),
     [
         (lambda p: optim.SGD([]), ["SGD", "params is empty"]),
-        (lambda p: optim.SGD([3]), ["params[0]", "int", "Tensor"]),
+        (lambda p: optim.SGD([THREE]), ["params[0]", "int", "Tensor"]),
         (lambda p: optim.SGD([p * 2]), ["params[0]", "scale", "leaf"]),
         (lambda p: optim.SGD([p, p]), ["params[1]", "twice"]),
         (lambda p: optim.SGD([{"params": [p]}, {"params": [p]}]), ["params[0]", "twice"]),
