@@ -131,7 +131,7 @@ class BatchNormGrad(Op):
 
         def by_x() -> Tensor:
             axes, weigh = _others(x), BatchNormWeight(self.eps)
-            M = x.data.size // max(x.shape[1], 1)
+            M = x.numel() // max(x.shape[1], 1)
             r = pow(variance(x, axes, correction=0) + self.eps, -0.5)  # C, from x: recorded
             scale = r * (-1 / max(M, 1))
             nothing = zeros_like(weight)

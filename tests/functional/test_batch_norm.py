@@ -87,6 +87,13 @@ def test_a_constant_channel_stays_at_the_bias():
     np.testing.assert_array_equal(y, np.broadcast_to(column([0, 2], x), x.shape))
 
 
+def test_without_eps_a_constant_channel_is_nan_and_the_others_are_not():
+    x = case((4, 2, 3))
+    x[:, 0] = 7
+    y = train(x, eps=0.0).numpy()
+    assert np.isnan(y[:, 0]).all() and np.isfinite(y[:, 1]).all()
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.1, 1.0])
 def test_running_statistics_move_by_momentum(momentum):
     x = case((4, 3, 2, 5))
