@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -215,3 +220,45 @@ def test_wrong_arguments_are_named(make, words):
         make()
     for word in words:
         assert word in str(caught.value)
+
+
+SLOW_READER = """
+import signal, time
+from test_loader import Loader, numbered
+
+class Slow(type(numbered(1))):
+    def __getitem__(self, i):
+        time.sleep(0.05)
+        return super().__getitem__(i)
+
+batches = Loader(Slow(((5, 6),) * 240), 40, prefetch=2).epoch(0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+print("ready", flush=True)
+for batch in batches:
+    pass
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send an interrupt to a child")
+def test_ctrl_c_stops_a_wait_for_the_thread():
+    """The first batch takes 2 s, the epoch 12 s; an interrupt while waiting ends it long before."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    path = os.pathsep.join([here, *sys.path])
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_READER],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    time.sleep(0.5)  # into the wait for the first batch
+    child.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    try:
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    assert time.monotonic() - began < 9  # not the rest of the epoch
+    assert "KeyboardInterrupt" in errors
+    assert child.returncode != 0
