@@ -42,11 +42,15 @@ class PReLU(Module):
     """x where x > 0, else weight x, with one weight or one per channel.   Shape  x: N C ..."""
 
     def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, device: str = "cpu", dtype: Any = None
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        device: str | None = None,
+        dtype: Any = None,
     ) -> None:
         self.num_parameters = whole("PReLU", "num_parameters", num_parameters, 1)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype or np.float32))
-        self.to(device)
+        self.to(device or "cpu")
 
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight)

@@ -53,7 +53,7 @@ class ConvBase(Module):
         groups: int,
         bias: bool | None,
         padding_mode: str,
-        device: str,
+        device: str | None,
         dtype: Any,
         extras: Extras,
     ) -> None:
@@ -62,7 +62,7 @@ class ConvBase(Module):
         self.out_channels = whole(layer, "out_channels", out_channels, 1)
         self.kernel_size = pair(layer, "kernel_size", kernel_size, 1)
         self.stride = pair(layer, "stride", stride, 1)
-        self.padding = padding
+        self.padding = _padding(layer, padding)
         self.dilation = pair(layer, "dilation", dilation, 1)
         self.groups = whole(layer, "groups", groups, 1)
         self.padding_mode = padding_mode
@@ -71,7 +71,7 @@ class ConvBase(Module):
         self.regularizer = extras.regularizer
         self.normalizer = _made(extras.normalizer, self.out_channels, self.weight.dtype)
         self.activation = activation_named(layer, extras.activation)
-        self.to(device)
+        self.to(device or "cpu")
         if not extras.trainable:
             self.requires_grad_(False)
 
@@ -101,10 +101,6 @@ class ConvBase(Module):
                 f"{layer}: padding_mode is {self.padding_mode!r}, expected one of "
                 f"{', '.join(self.padding_modes)}"
             )
-        if isinstance(self.padding, str):
-            pad_word(layer, self.padding)
-        else:
-            sides(layer, self.padding)
 
     def finish(self, y: Tensor) -> Tensor:
         """What follows the convolution."""
@@ -115,7 +111,7 @@ class ConvBase(Module):
     def extra_repr(self) -> str:
         told = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
         told.append(f"stride={self.stride}")
-        if self.padding not in (0, (0, 0)):
+        if self.padding != (0, 0):
             told.append(f"padding={self.padding!r}")
         if self.dilation != (1, 1):
             told.append(f"dilation={self.dilation}")
@@ -126,6 +122,14 @@ class ConvBase(Module):
         if self.padding_mode != "zeros":
             told.append(f"padding_mode={self.padding_mode!r}")
         return ", ".join(told)
+
+
+def _padding(layer: str, padding: Padding) -> Padding:
+    """A word, (height, width), or ((top, bottom), (left, right)) where the sides differ."""
+    if isinstance(padding, str):
+        return pad_word(layer, padding)
+    (top, bottom), (left, right) = four = sides(layer, padding)
+    return (top, left) if (top, left) == (bottom, right) else four
 
 
 def _made(normalizer: Any, channels: int, dtype: Any) -> Any:

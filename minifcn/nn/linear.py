@@ -34,7 +34,7 @@ class Linear(Module):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        device: str = "cpu",
+        device: str | None = None,
         dtype: Any = None,
         *,
         weight_init: init.Init | None = None,
@@ -54,7 +54,7 @@ class Linear(Module):
             self.bias = first_values("Linear: bias_init", make, shape[:1], rng, fans, dtype)
         elif bias_init is not None:
             raise ValueError("Linear: bias_init is given, but bias is False; expected bias=True")
-        self.to(device)
+        self.to(device or "cpu")
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)

@@ -90,9 +90,9 @@ class Module:
             )
         super().__setattr__(name, value)
 
-    def register_buffer(self, name: str, value: Tensor | None, persistent: bool = True) -> None:
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Give the module a tensor that is not trained; a persistent one belongs to the state."""
-        setattr(self, name, value)
+        setattr(self, name, tensor)
         self._buffers = {**self._buffers, name: persistent}
 
     # ---- what is inside ------------------------------------------------------------------------
@@ -132,18 +132,20 @@ class Module:
             raise AttributeError(f"{type(self).__name__}: there is no submodule {target!r}")
         return found
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once, with its dotted name."""
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, with its dotted name; without `recurse` this module's own."""
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, value in module.__dict__.items():
                 if isinstance(value, Parameter) and id(value) not in seen:
                     seen.add(id(value))
                     yield join(path, name), value
 
-    def parameters(self) -> Iterator[Parameter]:
-        """Every parameter once."""
-        return (parameter for _, parameter in self.named_parameters())
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Every parameter once; without `recurse` this module's own."""
+        return (parameter for _, parameter in self.named_parameters("", recurse))
 
     def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """Every buffer once, with its dotted name."""
@@ -163,9 +165,9 @@ class Module:
         """A snapshot: name -> copy of each parameter and persistent buffer, named as in PyTorch."""
         return state.snapshot(self)
 
-    def load_state_dict(self, values: Mapping[str, Any], strict: bool = True) -> state.Loaded:
-        """Write `values` into the parameters and buffers: all of them, or nothing and an error."""
-        return state.load(self, values, strict)
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> state.Loaded:
+        """Write values into the parameters and buffers: all of them, or nothing and an error."""
+        return state.load(self, state_dict, strict)
 
     def random_state(self) -> dict[str, Any]:
         """The state of every random generator in the tree, ready for JSON."""
@@ -199,11 +201,11 @@ class Module:
             if parameter.requires_grad:
                 parameter.grad = None
 
-    def apply(self: M, function: Callable[[Module], Any]) -> M:
-        """Call `function` on every module, parts before wholes."""
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Call `fn` on every module, parts before wholes."""
         for part in self.children():
-            part.apply(function)
-        function(self)
+            part.apply(fn)
+        fn(self)
         return self
 
     def to(self: M, device: str) -> M:

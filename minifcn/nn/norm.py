@@ -39,7 +39,7 @@ class BatchNorm2d(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        device: str = "cpu",
+        device: str | None = None,
         dtype: Any = None,
     ) -> None:
         C = self.num_features = whole("BatchNorm2d", "num_features", num_features, 1)
@@ -52,7 +52,7 @@ class BatchNorm2d(Module):
         self.register_buffer("running_mean", tensor(np.zeros(C, dtype)) if tracked else None)
         self.register_buffer("running_var", tensor(np.ones(C, dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
-        self.to(device)
+        self.to(device or "cpu")
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4:

@@ -24,6 +24,7 @@ from ..device import Array, to_device
 OPTIONS = (
     "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "form", "lr_mult",
 )  # fmt: skip
+NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "lr_mult")
 
 
 class SGD:
@@ -81,6 +82,8 @@ class SGD:
         params = [given] if isinstance(given, Tensor) else list(given)
         _check_params(params, {id(p) for p in self._params()})
         full = {**self.defaults, **group, "params": params}
+        for name in NUMBERS:
+            full[name] = float(full[name])  # a NumPy number would carry its dtype into the step
         _check_options(full)
         self.param_groups.append(full)
 
@@ -102,7 +105,7 @@ class SGD:
         place = -1
         for group in self.param_groups:
             options = {name: group[name] for name in OPTIONS[1:6]}
-            lr = group["lr"] * group["lr_mult"] * factor
+            lr = float(group["lr"] * group["lr_mult"] * factor)
             for p in group["params"]:
                 place += 1
                 if p.grad is None:

@@ -218,8 +218,8 @@ def test_mistakes_are_said_when_the_layer_is_made(make, facts):
 def test_reprs_tell_what_differs_from_the_default():
     text = repr(nn.Conv2d(2, 4, 3, 2, 1, 2, 2, False))
     assert text == (
-        "Conv2d(2, 4, kernel_size=(3, 3), stride=(2, 2), padding=1, dilation=(2, 2), groups=2, "
-        "bias=False)"
+        "Conv2d(2, 4, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), dilation=(2, 2), "
+        "groups=2, bias=False)"
     )
     text = repr(nn.ConvTranspose2d(2, 4, 3, 2, 1, 1))
-    assert text.endswith("padding=1, output_padding=(1, 1))")
+    assert text.endswith("padding=(1, 1), output_padding=(1, 1))")

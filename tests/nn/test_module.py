@@ -53,6 +53,7 @@ def test_parameters_and_buffers_are_found_in_order_of_assignment():
     running = ["running_mean", "running_var", "num_batches_tracked"]
     net = Net()
     assert names(net.named_parameters()) == own_first
+    assert names(net.named_parameters("net", recurse=False)) == ["net.scale"]
     assert names(net.named_buffers()) == [f"stem.norm.{name}" for name in running]
     assert names(net.named_modules()) == ["", "stem", "stem.conv", "stem.norm", "heads", "heads.0"]
     assert names(net.named_children()) == ["stem", "heads"]

@@ -69,9 +69,18 @@ def test_both_kernels_take_the_same_step(options, caffe, first):
         k.sgd_step(own_p, own_g, own_v, 0.1, caffe=caffe, first=first, **options)
         states.append((own_p, own_v))
     assert np.allclose(states[0][0], states[1][0], rtol=1e-13, atol=1e-15)
-    if v is not None:
-        assert np.allclose(states[0][1], states[1][1], rtol=1e-13, atol=1e-15)
+    velocities = [own_v for _, own_v in states if own_v is not None]
+    assert len(velocities) == (0 if v is None else 2)
+    if velocities:
+        assert np.allclose(velocities[0], velocities[1], rtol=1e-13, atol=1e-15)
     assert not np.array_equal(states[0][0], p)
+
+
+def test_both_kernels_square_alike():
+    x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    for empty in (x, x[:0], x.T):
+        fast, slow = numpy_kernels.squared_norm(empty), reference.squared_norm(empty)
+        assert fast == pytest.approx(slow, rel=1e-14)
 
 
 def test_onnx_momentum_formula():
@@ -179,6 +188,14 @@ def test_float32_stays_float32():
     sgd.step()
     assert p.dtype == np.float32
     assert sgd.state_dict()[0]["momentum.0"].dtype == np.float32
+    a, b = (nn.Parameter(np.ones(3, np.float32)) for _ in range(2))
+    wide: Any = np.float64  # a NumPy number must not lift the arithmetic to its own precision
+    for p, number in ((a, float), (b, wide)):
+        sgd = optim.SGD([p], number(0.1), number(0.9), weight_decay=number(0.3))
+        set_gradient(p, [1, 2, 3])
+        sgd.step(number(0.7))
+        json.dumps(sgd.state_dict()[1])
+    assert np.array_equal(a.numpy(), b.numpy())
 
 
 def test_it_finds_the_minimum_of_a_bowl():
