@@ -13,7 +13,6 @@ import numpy as np
 
 from ..core import Tensor, _graph
 from ..device import Array
-from ..modes import no_grad
 from .examine import Finding, Settings, analytic_gradients, examine
 from .problem import Problem
 
@@ -24,10 +23,7 @@ COARSE = Settings(eps=1e-2, atol=1e-2, rtol=5e-2)  # what a function that rounds
 def findings(problem: Problem, order: int, settings: Settings, seed: int) -> Iterator[Finding]:
     """What there is to say about each gradient, worst element by worst element."""
     rng = np.random.default_rng(seed)
-    with no_grad():
-        shapes = [y.shape for y in problem.run()]
-    upstream = [rng.standard_normal(shape) for shape in shapes]
-    complaint = misconduct(problem, upstream)
+    upstream, complaint = _met(problem, rng)
     if complaint:
         yield complaint
         return
@@ -40,17 +36,28 @@ def findings(problem: Problem, order: int, settings: Settings, seed: int) -> Ite
         yield from _judged(second, weights, 2, settings, rng)
 
 
-def misconduct(problem: Problem, upstream: Sequence[Array]) -> Finding | None:
-    """Whether the function changes its inputs, or gives something else the second time."""
+def _met(problem: Problem, rng: np.random.Generator) -> tuple[list[Array], Finding | None]:
+    """A random upstream gradient; whether fn writes to its inputs, or differs when run again."""
     before = [tensor.data.copy() for tensor in problem.tensors]
     ys = [y.data.copy() for y in problem.run()]
-    gradients = analytic_gradients(problem, upstream)
+    upstream = [rng.standard_normal(y.shape) for y in ys]
+    return upstream, (
+        _written(problem, before)
+        or _differs(problem, ys, [y.data for y in problem.run()])
+        or _differs_backward(problem, upstream)
+    )
+
+
+def _written(problem: Problem, before: Sequence[Array]) -> Finding | None:
     for variable, values in zip(problem.variables, before, strict=True):
         if variable.tensor.data.tobytes() != values.tobytes():
             variable.tensor.data[...] = values
             words = f"changed in place: fn writes into its input {variable.name}"
             return Finding(1, variable.name, None, NAN, NAN, words)
-    again = [y.data for y in problem.run()]
+    return None
+
+
+def _differs(problem: Problem, ys: Sequence[Array], again: Sequence[Array]) -> Finding | None:
     for k, (y, other) in enumerate(zip(ys, again, strict=True)):
         if y.tobytes() != other.tobytes():
             words = (
@@ -58,8 +65,12 @@ def misconduct(problem: Problem, upstream: Sequence[Array]) -> Finding | None:
                 f"(dropout? use .eval() or a fixed mask)"
             )
             return Finding(1, f"output {k}", None, NAN, NAN, words)
-    once_more = analytic_gradients(problem, upstream)
-    for variable, g, other in zip(problem.variables, gradients, once_more, strict=True):
+    return None
+
+
+def _differs_backward(problem: Problem, upstream: Sequence[Array]) -> Finding | None:
+    first, second = (analytic_gradients(problem, upstream) for _ in range(2))
+    for variable, g, other in zip(problem.variables, first, second, strict=True):
         if g.tobytes() != other.tobytes():
             words = f"not deterministic: two backward passes differ by {_most(g, other):.3g}"
             return Finding(1, variable.name, None, NAN, NAN, words)

@@ -57,8 +57,8 @@ def slope(
     above, below = evaluate(problem, k, ahead), evaluate(problem, k, behind)
     changes = [(a - b) / (2 * eps) for a, b in zip(above, below, strict=True)]
     values = tuple(_weigh(us, changes) for us in upstreams)
-    rounding = [MACHINE * np.where(a == b, 0, np.abs(a)) for a, b in zip(above, below, strict=True)]
-    noise = _weigh([np.abs(u) for u in upstreams[0]], rounding) * 2 / eps
+    squares = [((u * a) ** 2).sum() for u, a in zip(upstreams[0], above, strict=True)]
+    noise = 4 * MACHINE / eps * float(np.sqrt(sum(squares)))  # roundings add up as random steps do
     return Slope(np.asarray((ahead - behind) / (2 * eps)), values, noise)
 
 

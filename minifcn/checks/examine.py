@@ -21,6 +21,7 @@ from .problem import Problem
 from .verdict import verdict
 
 PROBED = 32  # wrong elements that get a second look
+HIDDEN = "rounding: the function's values are so large that they hide this; try a larger eps"
 LARGE = 4096  # elements above which a failed fast check looks for one wrong element by halving
 
 
@@ -104,6 +105,9 @@ class _Look:
         eps = self.settings.eps
         (numeric,), noise = gradients(self.problem, self.k, [self.upstream], eps)
         a, tolerance = self.analytic, self.settings.tolerance(numeric, noise)
+        hidden = np.argwhere(self._hides(noise, np.maximum(np.abs(a), np.abs(numeric))))
+        if len(hidden):
+            return self._finding(order, tuple(int(i) for i in hidden[0]), numeric, HIDDEN)
         bent: dict[tuple[int, ...], Probe] = {}
         for index in _suspects(a, numeric, tolerance)[:PROBED]:
             close = float(tolerance[index])
@@ -130,6 +134,8 @@ class _Look:
         for _ in range(self.settings.directions):
             signs = rng.choice([-1.0, 1.0], shape)
             a, n, ok = self._compare(signs)
+            if ok is None:
+                return Finding(order, self.name, None, a, n, HIDDEN)
             if not ok:
                 return self.everywhere(order) if signs.size <= LARGE else self._halve(order, signs)
             if worst is None or abs(a - n) > worst.absolute:
@@ -137,10 +143,17 @@ class _Look:
         assert worst is not None, "at least one direction"
         return worst
 
-    def _compare(self, direction: Array) -> tuple[float, float, bool]:
+    def _hides(self, noise: Array | float, size: Array | float) -> Array:
+        """Whether rounding of the function's values is so large that nothing could be wrong."""
+        return np.asarray(noise > 10 * (self.settings.atol + self.settings.rtol * size))
+
+    def _compare(self, direction: Array) -> tuple[float, float, bool | None]:
+        """Analytic and numeric slope, and whether they agree; None if that cannot be seen."""
         one = slope(self.problem, self.k, direction, [self.upstream], self.settings.eps)
         a, n = float(np.vdot(self.analytic, one.moved)), one.values[0]
         tolerance = float(self.settings.tolerance(np.asarray(n), one.noise))
+        if self._hides(one.noise, max(abs(a), abs(n))):
+            return a, n, None
         if abs(a - n) <= tolerance:
             return a, n, True
         seen = self._probe(direction, tolerance)
