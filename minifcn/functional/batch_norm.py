@@ -186,11 +186,11 @@ def _stat(which: int, place: int) -> Derived:
 
 
 def batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    x: Tensor | Array,
+    running_mean: Tensor | Array | None,
+    running_var: Tensor | Array | None,
+    weight: Tensor | Array | None = None,
+    bias: Tensor | Array | None = None,
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
@@ -241,7 +241,7 @@ def batch_norm(
 
 
 def _move(
-    name: str, running: Tensor | None, batch: Tensor, momentum: float, x: Tensor, C: int
+    name: str, running: Tensor | Array | None, batch: Tensor, momentum: float, x: Tensor, C: int
 ) -> None:
     """running = (1 - momentum) running + momentum batch, in place."""
     if running is not None:
@@ -258,7 +258,7 @@ def _check_input(x: Tensor) -> int:
     return x.shape[1]
 
 
-def _per_channel(name: str, value: Tensor, x: Tensor, C: int) -> Tensor:
+def _per_channel(name: str, value: Tensor | Array, x: Tensor, C: int) -> Tensor:
     value = as_tensor(value)
     if value.shape != (C,):
         raise ShapeError(

@@ -135,10 +135,10 @@ def _cached(ignore_index: int, smoothing: float) -> Iterator[Derived]:
 
 
 def cross_entropy(
-    x: Tensor,
-    target: Tensor,
+    x: Tensor | Array,
+    target: Tensor | Array,
     *,
-    weight: Tensor | None = None,
+    weight: Tensor | Array | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -170,7 +170,7 @@ def cross_entropy(
 
 
 def _with_probabilities(
-    x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+    x: Tensor, target: Tensor, weight: Tensor | Array | None, reduction: str, smoothing: float
 ) -> Tensor:
     """-sum_c weight_c q_c log p_c, q = (1 - s) target + s/C; the target gets a gradient too."""
     axis = min(x.ndim - 1, 1)

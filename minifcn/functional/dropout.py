@@ -46,7 +46,9 @@ class Dropout(Op):
         yield Dropout(0.2), draw("4"), draw("4", Integers)
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Any = None) -> Tensor:
+def dropout(
+    x: Tensor | Array, p: float = 0.5, training: bool = True, *, generator: Any = None
+) -> Tensor:
     """Set elements to 0 with probability p, and divide the others by 1 - p.
 
     `generator`, a numpy.random.Generator, is the only randomness: the same state gives the
@@ -62,7 +64,9 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Any 
     return _dropped("dropout", x, x.shape, p, training, generator)
 
 
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, *, generator: Any = None) -> Tensor:
+def dropout2d(
+    x: Tensor | Array, p: float = 0.5, training: bool = True, *, generator: Any = None
+) -> Tensor:
     """Dropout of whole channels: neighbouring pixels tell the same, so they go together.
 
     Shape   x: N C ..., one draw for each of N C

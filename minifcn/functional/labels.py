@@ -52,7 +52,11 @@ class TargetWeight(Op):
 
 
 def counted_weight(
-    x: Tensor, target: Tensor, *, weight: Tensor | None = None, ignore_index: int = -100
+    x: Tensor | Array,
+    target: Tensor | Array,
+    *,
+    weight: Tensor | Array | None = None,
+    ignore_index: int = -100,
 ) -> Tensor:
     """The number that a loss on (x, target) with reduction "mean" divides by.
 
@@ -74,7 +78,11 @@ def total_weight(target: Tensor, weight: Tensor, ignore_index: int) -> Tensor:
 
 
 def checked(
-    op: str, x: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+    op: str,
+    x: Tensor | Array,
+    target: Tensor | Array,
+    weight: Tensor | Array | None,
+    ignore_index: int,
 ) -> tuple[Tensor, Tensor, Tensor, bool]:
     """(x, target, weight, whether a batch axis was added), all that a loss kernel relies on."""
     x, target = as_tensor(x), as_tensor(target)
@@ -105,7 +113,7 @@ def axis_letters(count: int) -> str:
     return f" {letters}" if letters else ""
 
 
-def class_weights(op: str, x: Tensor, weight: Tensor | None) -> Tensor:
+def class_weights(op: str, x: Tensor, weight: Tensor | Array | None) -> Tensor:
     """The weight of every class; 1 unless given."""
     axis = min(x.ndim - 1, 1)
     C = x.shape[axis]

@@ -12,12 +12,13 @@ Shape   x, t, y: same
 from __future__ import annotations
 
 from ..core import Tensor, as_tensor
+from ..device import Array
 from ..shapes import ShapeError
 from .exponential import softplus
 from .labels import check_reduction, reduced
 
 
-def logsigmoid(x: Tensor) -> Tensor:
+def logsigmoid(x: Tensor | Array) -> Tensor:
     """log(sigmoid(x)) = -log(1 + e^-x), for any x.
 
     >>> import minifcn as mf
@@ -27,7 +28,7 @@ def logsigmoid(x: Tensor) -> Tensor:
     return -softplus(-as_tensor(x))
 
 
-def mse_loss(x: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+def mse_loss(x: Tensor | Array, target: Tensor | Array, *, reduction: str = "mean") -> Tensor:
     """Squared differences, their mean or their sum.
 
     >>> import minifcn as mf
@@ -41,12 +42,12 @@ def mse_loss(x: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
 
 
 def binary_cross_entropy_with_logits(
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
+    x: Tensor | Array,
+    target: Tensor | Array,
+    weight: Tensor | Array | None = None,
     *,
     reduction: str = "mean",
-    pos_weight: Tensor | None = None,
+    pos_weight: Tensor | Array | None = None,
 ) -> Tensor:
     """Cross-entropy of yes-or-no labels, t from 0 to 1, under sigmoid(x).
 
@@ -66,7 +67,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss if weight is None else loss * as_tensor(weight), reduction)
 
 
-def _alike(op: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _alike(op: str, x: Tensor | Array, target: Tensor | Array) -> tuple[Tensor, Tensor]:
     x, target = as_tensor(x), as_tensor(target)
     if x.shape != target.shape:
         pairs = enumerate(zip(x.shape, target.shape, strict=False))

@@ -75,10 +75,10 @@ class NllLossGrad(Op):
 
 
 def nll_loss(
-    x: Tensor,
-    target: Tensor,
+    x: Tensor | Array,
+    target: Tensor | Array,
     *,
-    weight: Tensor | None = None,
+    weight: Tensor | Array | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:

@@ -67,7 +67,7 @@ class LogSoftmax(Op):
         yield LogSoftmax(0), draw("4")
 
 
-def softmax(x: Tensor, dim: int) -> Tensor:
+def softmax(x: Tensor | Array, dim: int) -> Tensor:
     """Shares along `dim`: positive, with sum 1.
 
     >>> import minifcn as mf
@@ -78,13 +78,13 @@ def softmax(x: Tensor, dim: int) -> Tensor:
     return Softmax(axis)(x) if x.ndim else reshape(Softmax(0)(reshape(x, 1)), ())
 
 
-def log_softmax(x: Tensor, dim: int) -> Tensor:
+def log_softmax(x: Tensor | Array, dim: int) -> Tensor:
     """log(softmax(x, dim)) without the overflow and the rounding of computing it so."""
     x, axis = _checked("log_softmax", x, dim)
     return LogSoftmax(axis)(x) if x.ndim else reshape(LogSoftmax(0)(reshape(x, 1)), ())
 
 
-def _checked(op: str, x: Tensor, dim: int) -> tuple[Tensor, int]:
+def _checked(op: str, x: Tensor | Array, dim: int) -> tuple[Tensor, int]:
     x = as_tensor(x)
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
