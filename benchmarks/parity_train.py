@@ -2,7 +2,7 @@
 
     losses   the first steps, float64 and float32: largest relative difference of the loss
              targets: 1e-8 in float64, 1e-3 in float32, over 50 steps
-    score    val mIoU and pixel accuracy after some epochs: minifcn with one seed, PyTorch with three
+    score    val mIoU and pixel accuracy after some epochs: minifcn, one seed; PyTorch, three
              target: minifcn's within PyTorch's spread (lowest - spread .. highest + spread)
 
     python benchmarks/parity_train.py DATA --part losses --steps 50

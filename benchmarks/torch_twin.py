@@ -1,4 +1,4 @@
-"""torch_twin: the small FCN written with PyTorch's modules, with the same names for the same weights.
+"""torch_twin: the small FCN in PyTorch's modules, with the same names for the same weights.
 
 Only benchmarks import PyTorch: `pip install torch==2.13.0`.
 """

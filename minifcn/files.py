@@ -25,7 +25,7 @@ def save(path: str | Path, arrays: dict[str, Array], meta: dict[str, Any]) -> No
     """Write `arrays` and the JSON-able `meta`; an interrupted write leaves the old file."""
     from safetensors.numpy import save as encode
 
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     data = encode(whole, metadata={KEY: json.dumps(meta)})
     with write_aside(path) as file:
         file.write(data)
@@ -42,7 +42,7 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
-            for name in file.keys():  # noqa: SIM118 - safe_open is no dict
+            for name in file.keys():
                 arrays[name] = file.get_tensor(name)
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise FileError(f"load: {path}: not a readable safetensors file ({error})") from error

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f".{name}", __name__)
-        text = module.__doc__.split(": ", 1)[1]
+        text = str(module.__doc__).split(": ", 1)[1]
         sub = commands.add_parser(
             name,
             help=text.splitlines()[0].rstrip("."),

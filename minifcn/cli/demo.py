@@ -1,7 +1,7 @@
 """demo: Train a small FCN on generated hot dog scenes, in about a minute and a half.
 
-Nothing is downloaded. DIR gets demo.png (photo, truth and prediction of held-out scenes), loss.png and
-model.safetensors, which `minifcn predict` can use.
+Nothing is downloaded. DIR gets demo.png (photo, truth and prediction of held-out scenes), loss.png,
+scores.json and model.safetensors, which `minifcn predict` can use.
 """
 
 from __future__ import annotations

@@ -14,15 +14,16 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """[OP ...] [--order 1|2]."""
+    """[OP ...] [--order 1|2] [--mode full|fast] [--list]."""
     parser.add_argument("ops", metavar="OP", nargs="*", help="operators (default: all)")
     parser.add_argument("--order", type=int, choices=(1, 2), default=2)
+    parser.add_argument("--mode", choices=("full", "fast"), default="full")
     parser.add_argument("--list", action="store_true", help="list the operators and end")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; 1 if a derivative is wrong."""
-    from .. import functional, gradcheck  # noqa: F401 - importing functional fills the registry
+    from .. import checks, functional  # noqa: F401 - importing functional fills the registry
     from ..core import Op
 
     if arguments.list:
@@ -33,6 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"unknown operator {', '.join(unknown)}; `minifcn gradcheck --list` names them all"
         )
-    text, ok = gradcheck.report(arguments.ops or None, order=arguments.order)
-    print(text)
+    rows, ok = checks.run(arguments.ops or None, arguments.order, arguments.mode)
+    print(checks.table(rows, ok))
     return 0 if ok else 1

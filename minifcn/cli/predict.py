@@ -1,7 +1,7 @@
 """predict: Say what is where on photos of any size.
 
-For each photo NAME, DIR gets NAME.png (the classes over the photo, with a legend) and NAME_classes.png
-(the class of each pixel as a palette image), and shares.json the share of each class.
+For each photo NAME, DIR gets NAME.png (the classes over the photo, with a legend),
+NAME_classes.png (the class of each pixel as a palette image), and shares.json what share each has.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..infer import figure
     from ..infer.predictor import Predictor
 
-    predictor = replace(
-        Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20
-    )
+    predictor = replace(Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20)
     photos = _photos(arguments.images)
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 DATA holds train/images, train/labels, perhaps val/images and val/labels, and classes.json; or it is
 itself one such split. `hotdogs` stands for generated scenes. RUN gets the model, a checkpoint, the
-history, the loss curve and some predictions. Ctrl-C stops between two steps; --resume goes on there.
+history, the loss curve and some predictions. Ctrl-C stops between two steps; --resume goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXAMPLES = """examples:
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
 """
 
-# Photos are shrunk until they have at most so many pixels: an epoch of CamVid then takes about a minute.
+# Photos are shrunk until they have at most so many pixels: CamVid then trains in half an hour.
 PIXELS = 64_000
 
 
@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=default.batch_size)
     parser.add_argument("--lr", type=float, default=default.lr, help="largest learning rate")
     parser.add_argument("--width", type=int, default=default.width, help="channels of stage 0")
-    parser.add_argument("--depth", type=int, default=default.depth, help="stages, each half as large")
+    parser.add_argument(
+        "--depth", type=int, default=default.depth, help="stages, each half as large"
+    )
     parser.add_argument("--skips", type=int, help="finer stages that join (default: all)")
     parser.add_argument(
         "--balance", type=float, default=default.balance, help="0: no class weights; 1: full"

@@ -7,13 +7,13 @@
 `skips` says how many finer features join before the last upsampling. On an encoder of stride 32,
 0, 1 and 2 skips are FCN-32s, FCN-16s and FCN-8s; they are this one class.
 
-Sizes: a stage's size is ceil(H / s), and the transposed convolution gives exactly f times its input,
-which starts at the same corner; so each result is cropped at bottom and right only, by less than f
-pixels, and any image size works.
+Sizes: a stage's size is ceil(H / s), and the transposed convolution gives exactly f times its
+input, which starts at the same corner; so each result is cropped at bottom and right only, by less
+than f pixels, and any image size works.
 
 Shape   x: N C H W -> logits: N K H W
-Source  Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation, CVPR 2015,
-        sections 3.1 - 3.3 and 4.2; geometry without the 100-pixel padding
+Source  Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation,
+        CVPR 2015, sections 3.1 - 3.3 and 4.2; geometry without the 100-pixel padding
 """
 
 from __future__ import annotations

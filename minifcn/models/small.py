@@ -3,7 +3,7 @@
     stage k:  [max pool 2]  (conv 3x3, norm, ReLU) twice  ->  f_k: N C_k ceil(H / 2^k) ceil(W / 2^k)
     C_k = min(width 2^k, cap)
 
-Pooling rounds up, so that an image of any size, 1 pixel too, has a feature at every stage, and feature
+Pooling rounds up, so that an image of any size, 1 pixel too, has a feature at every stage, and
 pixel (i, j) of stage k always covers image pixels from (2^k i, 2^k j): crops need no offset.
 
 Shape  x: N C H W -> [f_0, ..., f_{depth-1}], finest first
@@ -59,8 +59,8 @@ class SmallEncoder(nn.Module):
     def radius(self) -> int:
         """How far, in image pixels, the deepest feature may look beyond its own cell.
 
-        Two 3x3 convolutions at stride s look 2 s further on each side; pooling looks no further than
-        the cell that it fills.
+        Two 3x3 convolutions at stride s look 2 s further on each side; pooling looks no further
+        than the cell that it fills.
         """
         return sum(2 * s for s in self.strides)
 

@@ -1,7 +1,7 @@
 """checkpoint: all that a run needs to go on bit for bit, in one safetensors file.
 
-    model/...       parameters and buffers        optimizer/...   momentum buffers
-    losses          one per batch so far          meta            epoch, batch, history, generators
+model/...       parameters and buffers        optimizer/...   momentum buffers
+losses          one per batch so far          meta            epoch, batch, history, random
 """
 
 from __future__ import annotations
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 FORMAT = 1
+NEEDED = (
+    "epoch",
+    "batch",
+    "epochs",
+    "batches",
+    "skipped",
+    "seconds",
+    "history",
+    "optimizer",
+    "random",
+)
 
 
 def store(path: Path, trainer: Trainer) -> None:
@@ -36,7 +47,7 @@ def store(path: Path, trainer: Trainer) -> None:
         "seconds": trainer.seconds,
         "history": trainer.history,
         "optimizer": options,
-        "generators": _generators(trainer),
+        "random": trainer.model.random_state(),
     }
     files.save(path, arrays, meta)
 
@@ -46,11 +57,14 @@ def restore(path: Path, trainer: Trainer) -> None:
     arrays, meta = files.load(path)
     if meta.get("kind") != "checkpoint" or meta.get("format") != FORMAT:
         raise files.FileError(f"resume: {path}: is no checkpoint of this version of minifcn")
+    missing = [name for name in NEEDED if name not in meta]
+    if missing or "losses" not in arrays:
+        raise files.FileError(f"resume: {path}: lacks {', '.join(missing) or 'losses'}")
     for name, here in (("epochs", trainer.epochs), ("batches", len(trainer.loader))):
         if meta[name] != here:
             raise ValueError(
-                f"resume: {path}: {name} is {meta[name]}, but this run has {here}; the learning rate "
-                f"and the order of the data would not be the same"
+                f"resume: {path}: {name} is {meta[name]}, but this run has {here}; the learning "
+                f"rate and the order of the data would not be the same"
             )
     trainer.model.load_state_dict(_below("model/", arrays))
     trainer.optimizer.load_state_dict(_below("optimizer/", arrays), meta["optimizer"])
@@ -58,20 +72,8 @@ def restore(path: Path, trainer: Trainer) -> None:
     trainer.epoch, trainer.batch = meta["epoch"], meta["batch"]
     trainer.skipped, trainer.seconds = meta["skipped"], meta["seconds"]
     trainer.history = meta["history"]
-    for name, module in trainer.model.named_modules():
-        if name in meta["generators"]:
-            module.generator.bit_generator.state = meta["generators"][name]
+    trainer.model.load_random_state(meta["random"])
 
 
 def _below(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
     return {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
-
-
-def _generators(trainer: Trainer) -> dict[str, Any]:
-    """The state of every layer's random generator (dropout), by the layer's name."""
-    states = {}
-    for name, module in trainer.model.named_modules():
-        generator = getattr(module, "generator", None)
-        if isinstance(generator, np.random.Generator):
-            states[name] = generator.bit_generator.state
-    return states

@@ -1,4 +1,4 @@
-"""recipe: the choices that turn a data set into a trained small FCN, and the run that follows them."""
+"""recipe: the choices that turn a data set into a trained small FCN, and the run they make."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..device import Array
 from ..infer import Predictor
 from ..models import build
 from ..optim import SGD
-from ..optim.schedule import Poly, Warmup, Warmup
+from ..optim.schedule import Poly, Warmup
 from .metrics import Confusion
 from .trainer import Trainer, segmentation_loss
 
@@ -52,9 +52,9 @@ class Recipe:
 
 
 def class_weights(dataset: Any, power: float) -> Array | None:
-    """w_k = (mean share / share_k)^power, scaled so that the mean over pixels is 1; unseen classes get 0.
+    """w_k = (mean share / share_k)^power, scaled so that the mean over pixels is 1.
 
-    `power` 0 gives None: no weights.
+    Classes that do not occur get 0; `power` 0 gives None: no weights.
     """
     if power == 0:
         return None
@@ -83,8 +83,8 @@ def prepare(
 ) -> tuple[Trainer, Predictor]:
     """The trainer of a recipe, and the predictor that shares its model.
 
-    `train_set` gives images and labels as the network sees them; `val_set` gives photos and labels at
-    their own size, `shrink` times larger.
+    `train_set` gives images and labels as the network sees them; `val_set` gives photos and labels
+    at their own size, `shrink` times larger.
     """
     classes = train_set.classes
     rng = np.random.default_rng(recipe.seed)
@@ -128,9 +128,7 @@ def prepare(
         loader,
         epochs=recipe.epochs,
         loss=segmentation_loss(void, weight),
-        schedule=Warmup(
-            recipe.warmup, Poly(max(recipe.epochs * len(loader) - recipe.warmup, 1), recipe.power)
-        ),
+        schedule=Warmup(warmup, Poly(steps - warmup, recipe.power)),
         evaluate=None if val_set is None else (lambda: summary(evaluate(predictor, val_set))),
         evaluate_every=evaluate_every,
         run=run,

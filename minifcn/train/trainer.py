@@ -1,9 +1,10 @@
 """trainer: the loop: batch, loss, backward, step; with checkpoints that go on bit for bit.
 
-    for each epoch:  for each batch:  theta <- SGD(theta, d/dtheta (loss(model(x), target) + regularization))
+    for each epoch, for each batch (x, target):
+        theta <- SGD(theta, d (loss(model(x), target) + regularization) / d theta)
 
-Everything that decides the next batch is in the checkpoint or follows from (seed, epoch, index), so a
-run that was stopped goes on as if it had not been.
+Everything that decides the next batch is in the checkpoint or follows from (seed, epoch, index), so
+a run that was stopped goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CHECKPOINT = "checkpoint.safetensors"
 
 
 def segmentation_loss(ignore_index: int = -100, weight: Array | None = None) -> Loss:
-    """Cross-entropy over all pixels but those labelled `ignore_index`, classes weighted by `weight`."""
+    """Cross-entropy over all pixels but those labelled `ignore_index`, weighted by class."""
 
     def loss(logits: Tensor, target: Array) -> Tensor:
         return F.cross_entropy(logits, target, weight=weight, ignore_index=ignore_index)
@@ -44,9 +45,9 @@ def segmentation_loss(ignore_index: int = -100, weight: Array | None = None) -> 
 class Trainer:
     """Fit `model` to the batches of `loader`.
 
-    `schedule(step)` multiplies the learning rate each group began with. `evaluate()` gives scores
-    (a JSON-able dict) after each `evaluate_every` epochs and at the end. With a folder `run` the state is
-    saved there after every epoch, every `save_every` seconds, and when Ctrl-C stops the run.
+    `schedule(step)` multiplies the learning rate of every group. `evaluate()` gives scores (a
+    JSON-able dict) after each `evaluate_every` epochs and at the end. With a folder `run` the state
+    is saved there after every epoch, every `save_every` seconds, and when Ctrl-C stops the run.
     """
 
     def __init__(
@@ -91,29 +92,35 @@ class Trainer:
         return self.epochs * len(self.loader)
 
     def step(self, x: Array, target: Array) -> float:
-        """One update; returns the loss. A loss of nan, from a batch without a counted pixel, changes
-        nothing."""
+        """One update; returns the loss.
+
+        A loss of nan, from a batch without a counted pixel, changes no parameter and no running
+        statistic.
+        """
         self.optimizer.zero_grad()
+        before = [(buffer, buffer.numpy().copy()) for buffer in self.model.buffers()]
         loss = self.loss(self.model(as_tensor(x)), target)
         value = float(loss.item())
         if math.isnan(value):
-            return self._skip(target)
+            for buffer, values in before:
+                buffer.copy_(values)
+            return self._skip()
         if math.isinf(value):
             raise FloatingPointError(
-                f"Trainer: the loss is {value} at step {self.step_count}; use a smaller lr, or find "
-                f"the operator with mf.detect_anomaly()"
+                f"Trainer: the loss is {value} at step {self.step_count}; use a smaller lr, or "
+                f"find the operator with mf.detect_anomaly()"
             )
         (loss + self.model.regularization()).backward(retain_graph=False)
         self.optimizer.step(self.schedule(self.step_count))
         return value
 
-    def _skip(self, target: Array) -> float:
-        """A batch whose loss is nan: skipped if it has no counted pixel, else an error."""
+    def _skip(self) -> float:
+        """A batch whose loss is nan: skipped if the parameters are sound, else an error."""
         for name, parameter in self.model.named_parameters():
             if not _finite(parameter.data):
                 raise FloatingPointError(
-                    f"Trainer: the loss is nan at step {self.step_count} and parameter {name} is not "
-                    f"finite; use a smaller lr, or find the operator with mf.detect_anomaly()"
+                    f"Trainer: the loss is nan at step {self.step_count} and parameter {name} is "
+                    f"not finite; use a smaller lr, or find the operator with mf.detect_anomaly()"
                 )
         if self.skipped == 0:
             self._say(
