@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from ..core import Op, Tensor, as_tensor
+from ..core import Op, Tensor, as_tensor, tensor
 from ..device import Array
 from ..samples import Uniform, draw
 from ..shapes import Shape, ShapeError
@@ -220,7 +220,7 @@ def div(a: Any, b: Any) -> Tensor:
     if _is_number(a):
         return mul(Pow(-1)(as_tensor(b)), a)
     if _is_number(b):
-        b = mul(as_tensor(a), 0) + b
+        b = tensor(b, dtype=as_tensor(a).dtype, device=as_tensor(a).device)  # 0
     return Div()(*_numbers("div", a, b))
 
 

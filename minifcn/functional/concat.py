@@ -129,7 +129,8 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     x = as_tensor(x)
     (axis,) = normal_axes("chunk", dim, x.ndim)
     count = whole("chunk", "chunks", chunks, 1)
-    return split(x, max(-(-x.shape[axis] // count), 1), axis)
+    step = -(-x.shape[axis] // count)
+    return split(x, step or [0] * count, axis)
 
 
 def _tensors(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -25,6 +25,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Separated, Uniform, draw
 from ..shapes import Shape
+from .select import where
 
 
 @dataclass(frozen=True)
@@ -196,15 +197,21 @@ def tanh(x: Tensor) -> Tensor:
     return Tanh()(_floating("tanh", x))
 
 
-def softplus(x: Tensor, beta: float = 1) -> Tensor:
-    """log(1 + e^(beta x)) / beta: relu with a round corner; exact, so it needs no threshold.
+def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """log(1 + e^(beta x)) / beta: relu with a round corner; x itself where beta x > threshold.
 
     Shape   x: any -> y: same
+
+    >>> import minifcn as mf
+    >>> softplus(mf.tensor([-1000.0, 1000.0])).tolist()
+    [0.0, 1000.0]
     """
     x = _floating("softplus", x)
     if not isinstance(beta, Real) or beta == 0:
         raise ValueError(f"softplus: beta is {beta!r}, expected a number other than 0")
-    return Softplus()(x) if beta == 1 else Softplus()(x * float(beta)) / float(beta)
+    z = x * float(beta)
+    y = Softplus()(z) / float(beta)
+    return where(as_tensor(z.data > threshold), x, y)
 
 
 def silu(x: Tensor) -> Tensor:

@@ -1,10 +1,11 @@
 r"""extreme: the largest and the smallest along axes, with who gets the gradient.
 
-    over one axis      y = x[first index of the largest]    gx = scatter_along(gy, index)
-    over several       y = max_i x_i                        gx_i = gy [x_i = y] / sum_j [x_j = y]
+    over one axis    y = x[first index of the largest]     gx = scatter_along(gy, index)
+    over several     y = max_i x_i                         gx_i = gy [x_i = y] / sum_j [x_j = y]
 
 Which of equals is served is PyTorch's choice: the first along one axis, all in equal parts over
-several or all axes. nan wins. A share is a constant: it changes only where the winner changes.
+several or all axes. nan wins. Put and take by ties are adjoint, and in x constant
+almost everywhere.
 
 Shape   x: any -> y: the axes dropped, or kept with size 1
 """
@@ -20,7 +21,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Derived, Separated, draw
 from ..shapes import Shape, ShapeError
-from .broadcast import broadcast_to, normal_axes
+from .broadcast import normal_axes
 from .gather import ScatterAlong
 from .reshape import reshape
 
@@ -65,8 +66,7 @@ class Amax(Op):
         return y
 
     def vjp(self, gy: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor]:
-        share = Ties(self.axes)(x.detach(), y.detach())
-        return (broadcast_to(gy, x.shape) * share,)
+        return (TiesPut(self.axes)(gy, x.detach(), y.detach()),)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -75,30 +75,54 @@ class Amax(Op):
 
 
 @dataclass(frozen=True)
-class Ties(Op):
-    """1 / (how many equal the best) for every x that equals the best, else 0; nan equals nan."""
+class TiesPut(Op):
+    """gx = gy in equal parts to all x that equal the best, else 0."""
 
     axes: tuple[int, ...]
+    linear = True
 
-    def shape(self, x: Shape, best: Shape) -> Shape:
+    def shape(self, gy: Shape, x: Shape, best: Shape) -> Shape:
         return x
 
-    def forward(self, k: Any, x: Array, best: Array) -> Array:
-        share: Array = k.ties(x, best, self.axes)
-        return share
+    def forward(self, k: Any, gy: Array, x: Array, best: Array) -> Array:
+        gx: Array = k.ties_put(gy, x, best, self.axes)
+        return gx
 
-    def vjp(self, gy: Tensor) -> tuple[None, None]:
-        return None, None
+    def vjp(self, ggx: Tensor, x: Tensor, best: Tensor) -> tuple[Tensor, None, None]:
+        return TiesTake(self.axes)(ggx, x, best), None, None
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Ties((1, 2)), draw("2 3 4", Separated, smooth=False), _most((1, 2))
-        yield Ties((1,)), draw("3 4", Separated, smooth=False), _most((1,))
+        yield TiesPut((1, 2)), draw("2 1 1"), draw("2 3 4", Separated, smooth=False), _best((1, 2))
+        yield TiesPut((1,)), draw("3 1"), draw("3 4", Separated, smooth=False), _best((1,))
 
 
-def _most(axes: tuple[int, ...]) -> Derived:
+@dataclass(frozen=True)
+class TiesTake(Op):
+    """The mean of g over all x that equal the best."""
+
+    axes: tuple[int, ...]
+    linear = True
+
+    def shape(self, g: Shape, x: Shape, best: Shape) -> Shape:
+        return best
+
+    def forward(self, k: Any, g: Array, x: Array, best: Array) -> Array:
+        y: Array = k.ties_take(g, x, best, self.axes)
+        return y
+
+    def vjp(self, gy: Tensor, x: Tensor, best: Tensor) -> tuple[Tensor, None, None]:
+        return TiesPut(self.axes)(gy, x, best), None, None
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield TiesTake((1, 2)), draw("2 3 4"), draw("2 3 4", Separated, smooth=False), _best((1, 2))
+        yield TiesTake((1,)), draw("3 4"), draw("3 4", Separated, smooth=False), _best((1,))
+
+
+def _best(axes: tuple[int, ...]) -> Derived:
     """The largest of the input before it."""
-    return Derived((), make=lambda x: x.max(axis=axes, keepdims=True))
+    return Derived((), make=lambda g, x: x.max(axis=axes, keepdims=True))
 
 
 def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:

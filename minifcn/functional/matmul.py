@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
@@ -68,8 +69,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
         raise ShapeError(
             f"matmul: axis {0 if column else b.ndim - 2} (K) of b is "
             f"{b.shape[-1 if column else -2]}, but axis {a.ndim - 1} (K) of a is {a.shape[-1]}"
-            f"\n    a: {'K' if row else '... M K'} = {a.shape}"
-            f"\n    b: {'K' if column else '... K N'} = {b.shape}"
+            f"{_listing(a, b)}"
         )
     y = _product(reshape(a, (1, -1)) if row else a, reshape(b, (-1, 1)) if column else b)
     if not row and not column:
@@ -80,19 +80,27 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """Both have at least two axes. One matrix b for all of a is one product, not one per matrix."""
     if b.ndim == 2 and a.ndim > 2:
-        rows = reshape(a, (_count(a.shape[:-1]), a.shape[-1]))
+        rows = reshape(a, (prod(a.shape[:-1]), a.shape[-1]))
         return reshape(MatMul()(rows, b), (*a.shape[:-1], b.shape[-1]))
+    for back in range(3, min(a.ndim, b.ndim) + 1):
+        m, n = a.shape[-back], b.shape[-back]
+        if m != n and 1 not in (m, n):
+            raise ShapeError(
+                f"matmul: axis {b.ndim - back} of b is {n}, but axis {a.ndim - back} of a is {m}, "
+                f"expected {m} or 1{_listing(a, b)}"
+            )
     batch = broadcast_shapes("matmul", a=a.shape[:-2], b=b.shape[:-2])
     return MatMul()(
         broadcast_to(a, (*batch, *a.shape[-2:])), broadcast_to(b, (*batch, *b.shape[-2:]))
     )
 
 
-def _count(shape: Shape) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
+def _listing(a: Tensor, b: Tensor) -> str:
+    row, column = a.ndim == 1, b.ndim == 1
+    return (
+        f"\n    a: {'K' if row else '... M K'} = {a.shape}"
+        f"\n    b: {'K' if column else '... K N'} = {b.shape}"
+    )
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

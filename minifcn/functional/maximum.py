@@ -3,7 +3,7 @@ r"""maximum: the larger (smaller) of two, element by element.
     maximum   y = max(a, b)    ga = gy where a > b, gy / 2 where a = b, 0 where a < b; gb the rest
     minimum   y = min(a, b)    the same with the roles of a and b exchanged
 
-nan wins. The shares are constants: they change only where the winner does.
+nan wins. Each part is linear in gy and its own adjoint, and in a and b constant almost everywhere.
 
 Shape   a, b: broadcast together
 """
@@ -43,7 +43,7 @@ class Maximum(Op):
 
     def vjp(self, gy: Tensor, a: Tensor, b: Tensor) -> tuple[Any, Any]:
         a, b = a.detach(), b.detach()
-        return lambda: gy * Share()(a, b), lambda: gy * Share()(b, a)
+        return lambda: LargerGrad()(gy, a, b), lambda: LargerGrad()(gy, b, a)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -63,7 +63,7 @@ class Minimum(Op):
 
     def vjp(self, gy: Tensor, a: Tensor, b: Tensor) -> tuple[Any, Any]:
         a, b = a.detach(), b.detach()
-        return lambda: gy * Share()(b, a), lambda: gy * Share()(a, b)
+        return lambda: LargerGrad()(gy, b, a), lambda: LargerGrad()(gy, a, b)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -71,22 +71,25 @@ class Minimum(Op):
 
 
 @dataclass(frozen=True)
-class Share(Op):
-    """1 where a > b, 1/2 where equal, 0 where a < b: a's part of the gradient of max(a, b)."""
+class LargerGrad(Op):
+    """a's part of the gradient of max(a, b)."""
 
-    def shape(self, a: Shape, b: Shape) -> Shape:
-        return a
+    linear = True
 
-    def forward(self, k: Any, a: Array, b: Array) -> Array:
-        y: Array = k.share(a, b)
-        return y
+    def shape(self, gy: Shape, a: Shape, b: Shape) -> Shape:
+        return gy
 
-    def vjp(self, gy: Tensor) -> tuple[None, None]:
-        return None, None
+    def forward(self, k: Any, gy: Array, a: Array, b: Array) -> Array:
+        ga: Array = k.larger_grad(gy, a, b)
+        return ga
+
+    def vjp(self, gga: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, None, None]:
+        return LargerGrad()(gga, a, b), None, None
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Share(), draw("4", Separated, smooth=False), draw("4", Between, smooth=False)
+        fixed = draw("2 3", Separated, smooth=False), draw("2 3", Between, smooth=False)
+        yield LargerGrad(), draw("2 3"), *fixed
 
 
 def maximum(a: Any, b: Any) -> Tensor:

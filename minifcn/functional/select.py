@@ -64,7 +64,7 @@ class Masked(Op):
         yield Masked(False), draw("3 5"), draw("3 5", Integers)
 
 
-def where(mask: Tensor, a: Any, b: Any) -> Tensor:
+def where(mask: Tensor | Array, a: Any, b: Any) -> Tensor:
     """a where mask, else b; a and b may be numbers, and all three broadcast together.
 
     Shape   mask, a, b: broadcast together -> y: their common shape

@@ -8,9 +8,9 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "leaky_relu",
-    "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power", "prelu",
-    "prelu_weight", "relu", "relu_grad", "scale", "select", "share", "shift", "sigmoid", "sign",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "larger_grad",
+    "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power",
+    "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift", "sigmoid", "sign",
     "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
@@ -97,9 +97,9 @@ def minimum(a: Array, b: Array) -> Array:
     return np.asarray(np.minimum(a, b))
 
 
-def share(a: Array, b: Array) -> Array:
-    """1 where a > b, 1/2 where equal, 0 where a < b; 1 where one is nan."""
-    return (np.asarray(~(a < b)) - 0.5 * np.asarray(a == b)).astype(a.dtype)
+def larger_grad(gy: Array, a: Array, b: Array) -> Array:
+    """gy where a > b or one is nan, gy / 2 where a = b, 0 where a < b."""
+    return np.where(a == b, gy * 0.5, np.where(a < b, gy.dtype.type(0), gy))
 
 
 def select(mask: Array, a: Array, b: Array) -> Array:
@@ -147,4 +147,5 @@ def prelu(a: Array, x: Array, w: Array) -> Array:
 
 def prelu_weight(a: Array, b: Array, x: Array) -> Array:
     """a b except where x > 0, which gives 0."""
-    return np.where(x > 0, a.dtype.type(0), a * b)
+    with np.errstate(invalid="ignore"):  # 0 inf, perhaps where it is not wanted
+        return np.where(x > 0, a.dtype.type(0), a * b)

@@ -14,7 +14,7 @@ from ...shapes import Shape
 __all__ = [
     "amax", "amin", "argmax", "argmin", "broadcast_to", "concatenate", "extent", "get_slice",
     "matmul", "nonzero", "permute", "put_slice", "ravel_index", "reshape", "scatter_add",
-    "scatter_along", "sum_to", "take", "take_along", "ties",
+    "scatter_along", "sum_to", "take", "take_along", "ties_put", "ties_take",
 ]  # fmt: skip
 
 
@@ -127,10 +127,22 @@ def amin(x: Array, axes: tuple[int, ...]) -> Array:
     return np.asarray(np.min(x, axis=axes, keepdims=True))
 
 
-def ties(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
-    """[x = y] / (how many over `axes`); nan equals nan."""
-    equal = np.asarray((x == y) | ((x != x) & (y != y)))
-    return np.asarray(equal / equal.sum(axis=axes, keepdims=True, dtype=x.dtype))
+def _ties(x: Array, best: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Which x equal the best, and how many do over `axes`; nan equals nan."""
+    equal = np.asarray((x == best) | ((x != x) & (best != best)))
+    return equal, np.asarray(equal.sum(axis=axes, keepdims=True, dtype=x.dtype))
+
+
+def ties_put(gy: Array, x: Array, best: Array, axes: tuple[int, ...]) -> Array:
+    """gy in equal parts to all x that equal the best over `axes`, else 0."""
+    equal, count = _ties(x, best, axes)
+    return np.where(equal, gy / count, gy.dtype.type(0))
+
+
+def ties_take(g: Array, x: Array, best: Array, axes: tuple[int, ...]) -> Array:
+    """The mean of g over all x that equal the best over `axes`."""
+    equal, count = _ties(x, best, axes)
+    return np.asarray(g.sum(axis=axes, keepdims=True, where=equal) / count)
 
 
 def take_along(x: Array, index: Array, axis: int) -> Array:

@@ -12,9 +12,9 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "leaky_relu",
-    "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power", "prelu",
-    "prelu_weight", "relu", "relu_grad", "scale", "select", "share", "shift", "sigmoid", "sign",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "larger_grad",
+    "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power",
+    "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift", "sigmoid", "sign",
     "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
@@ -102,8 +102,8 @@ def minimum(a: Array, b: Array) -> Array:
     return _each(lambda a, b: a if a < b or a != a else b, a, b)
 
 
-def share(a: Array, b: Array) -> Array:
-    return _each(lambda a, b: 0 if a < b else 0.5 if a == b else 1, a, b)
+def larger_grad(gy: Array, a: Array, b: Array) -> Array:
+    return _each(lambda g, a, b: 0 if a < b else g / 2 if a == b else g, gy, a, b)
 
 
 def select(mask: Array, a: Array, b: Array) -> Array:

@@ -13,7 +13,7 @@ from ...shapes import Shape
 __all__ = [
     "amax", "amin", "argmax", "argmin", "broadcast_to", "concatenate", "extent", "get_slice",
     "matmul", "nonzero", "permute", "put_slice", "ravel_index", "reshape", "scatter_add",
-    "scatter_along", "sum_to", "take", "take_along", "ties",
+    "scatter_along", "sum_to", "take", "take_along", "ties_put", "ties_take",
 ]  # fmt: skip
 
 
@@ -149,15 +149,30 @@ def amin(x: Array, axes: tuple[int, ...]) -> Array:
     return x
 
 
-def ties(x: Array, y: Array, axes: tuple[int, ...]) -> Array:
-    share = np.zeros(x.shape, x.dtype)
+def _tied(x: Array, best: Array) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The places of all x that equal the best (nan equals nan), each with the place of its best."""
+    found = []
     for index in np.ndindex(*x.shape):
-        best = y[_folded(index, y.shape)]
-        share[index] = x[index] == best or (x[index] != x[index] and best != best)
-    count = sum_to(share, tuple(1 if a in axes else size for a, size in enumerate(x.shape)))
-    for index in np.ndindex(*x.shape):
-        share[index] /= count[_folded(index, count.shape)]
-    return share
+        place = _folded(index, best.shape)
+        if x[index] == best[place] or (x[index] != x[index] and best[place] != best[place]):
+            found.append((index, place))
+    return found
+
+
+def ties_put(gy: Array, x: Array, best: Array, axes: tuple[int, ...]) -> Array:
+    gx = np.zeros(x.shape, gy.dtype)
+    places = [place for _, place in _tied(x, best)]
+    for index, place in _tied(x, best):
+        gx[index] = gy[place] / places.count(place)
+    return gx
+
+
+def ties_take(g: Array, x: Array, best: Array, axes: tuple[int, ...]) -> Array:
+    y = np.zeros(best.shape, g.dtype)
+    places = [place for _, place in _tied(x, best)]
+    for index, place in _tied(x, best):
+        y[place] += g[index] / places.count(place)
+    return y
 
 
 def take_along(x: Array, index: Array, axis: int) -> Array:
