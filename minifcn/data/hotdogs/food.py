@@ -7,6 +7,8 @@ arrangement tells.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .paint import (
@@ -117,10 +119,10 @@ def bare_bun(canvas: Canvas, dice: Dice, pose: Pose) -> None:
         frame.paint(cuts, dice.tone(*CRUMB), label=0, grain=0.3)
     elif kind in ("open", "filled"):
         crumb = capsule(a, b, half + 0.2 * radius, radius * dice.between(0.5, 0.68))
-        frame.paint(crumb, dice.tone(*CRUMB), 0.95, label=0, grain=0.3)
+        frame.paint(crumb, dice.tone(*CRUMB), 0.95, label=0, grain=0.15)
         if kind == "filled":
             filling = capsule(a, b, half, radius * dice.between(0.38, 0.5))
-            frame.paint(filling, dice.tone(*GREEN), label=0, grain=1.2)
+            frame.paint(filling, dice.tone(*GREEN), label=0, grain=0.9)
         elif dice.chance(0.6):
             sauce(frame, dice, b, half, 0.55 * radius, 0)
 
@@ -141,7 +143,7 @@ def burger(canvas: Canvas, dice: Dice, pose: Pose) -> None:
         frame.paint(disc, crust, rounded(frame, b, radius), label=0, grain=0.25)
         for _ in range(dice.count(8, 16)):
             v, u = dice.direction()
-            r = radius * dice.between(0, 0.75)
+            r = 0.8 * radius * math.sqrt(dice.between(0, 1))  # evenly over the disc
             seed = capsule(a - u * r, b - v * r, 0.05 * radius, 0.055 * radius + 0.25)
             frame.paint(seed, (250, 236, 200))
         return
