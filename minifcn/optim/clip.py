@@ -1,6 +1,8 @@
 r"""clip: shorten the gradient, all parameters as one vector.
 
-g := g min(1, max_norm / |g|),    |g|^2 = sum over all parameters and elements of g^2
+    g := g min(1, max_norm / (|g| + 1e-6)),    |g|^2 = sum of g^2 over parameters and elements
+
+The 1e-6 is PyTorch's.
 """
 
 from __future__ import annotations
@@ -12,11 +14,13 @@ from .. import kernels
 from ..core import Tensor
 from ..modes import no_grad
 
+TINY = 1e-6
+
 
 def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
     """Scale the gradients so that their common norm is at most `max_norm`; the norm before that.
 
-    A norm that is not finite makes every gradient nan, as in PyTorch.
+    A norm of nan makes every gradient nan, as in PyTorch.
 
     >>> import minifcn as mf
     >>> p = mf.tensor([1.0, 1.0], requires_grad=True)
@@ -28,7 +32,7 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
         raise ValueError(f"clip_grad_norm: max_norm is {max_norm}, expected at least 0")
     listed = [params] if isinstance(params, Tensor) else list(params)
     norm = math.sqrt(sum(_square(p.grad) for p in listed if p.grad is not None))
-    factor = max_norm / norm if norm != 0 else 1.0
+    factor = max_norm / (norm + TINY)
     if not factor >= 1:
         with no_grad():
             for p in listed:
