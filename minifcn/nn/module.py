@@ -81,13 +81,21 @@ class Module:
         return f"{base}.{name}" if base else name
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Attributes as usual, but a parameter is not lost by a slip of assignment."""
+        """Attributes as usual, but no parameter is lost by a slip of assignment."""
         old = self.__dict__.get(name)
         if isinstance(old, Parameter) and not (value is None or isinstance(value, Parameter)):
             raise TypeError(
                 f"{type(self).__name__}: {name} is a parameter and got a {type(value).__name__}; "
                 f"assign an nn.Parameter, or write into it with .copy_() under mf.no_grad()"
             )
+        if isinstance(value, (list, tuple, dict)):
+            parts = value.values() if isinstance(value, dict) else value
+            if any(isinstance(part, (Module, Parameter)) for part in parts):
+                raise TypeError(
+                    f"{type(self).__name__}: {name} is a {type(value).__name__} of modules or "
+                    f"parameters, which would not be found and trained; use an nn.ModuleList or "
+                    f"attributes"
+                )
         super().__setattr__(name, value)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:

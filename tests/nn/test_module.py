@@ -79,6 +79,18 @@ def test_a_parameter_is_not_lost_by_assignment():
     assert names(conv.named_parameters()) == ["weight"]
 
 
+@pytest.mark.parametrize(
+    "hidden", [[nn.ReLU()], (nn.ReLU(),), {"a": nn.ReLU()}, [nn.Parameter([1.0])]]
+)
+def test_modules_in_plain_lists_would_be_lost_silently(hidden):
+    net = Net()
+    with pytest.raises(TypeError) as error:
+        net.kept = hidden
+    for fact in ("Net", "kept", type(hidden).__name__, "nn.ModuleList"):
+        assert fact in str(error.value)
+    net.kept = [1, "two", (3,)]
+
+
 def test_a_parameter_owns_its_memory():
     source = np.zeros(3)
     parameter = nn.Parameter(source)
