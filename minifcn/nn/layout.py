@@ -2,7 +2,6 @@
 
     data                    N H W C         <->  N C H W
     convolution             KH KW IN OUT    <->  O C KH KW      (O = OUT, C = IN)
-    depthwise convolution   KH KW IN MULT   <->  IN MULT, 1 KH KW
     transposed convolution  KH KW OUT IN    <->  I O KH KW
 
 Arrays give arrays, tensors give tensors (and the gradient goes back). Only axes move: TensorFlow's

@@ -21,9 +21,8 @@ from .. import kernels
 from ..core import Tensor, zeros_like
 from ..device import Array, to_device
 
-OPTIONS = (
-    "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "form", "lr_mult",
-)  # fmt: skip
+RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
+OPTIONS = ("lr", *RULE, "form", "lr_mult")
 NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "lr_mult")
 
 
@@ -104,7 +103,7 @@ class SGD:
         """
         place = -1
         for group in self.param_groups:
-            options = {name: group[name] for name in OPTIONS[1:6]}
+            options = {name: group[name] for name in RULE}
             lr = float(group["lr"] * group["lr_mult"] * factor)
             for p in group["params"]:
                 place += 1
@@ -135,12 +134,14 @@ class SGD:
         if counts != own:
             raise ValueError(f"SGD: the state has groups of {counts} parameters, expected {own}")
         params = self._params()
+        places = {f"momentum.{place}": place for place in range(len(params))}
         momentum = {}
         for name, value in arrays.items():
-            place = int(name.removeprefix("momentum."))
-            if place >= len(params) or tuple(value.shape) != params[place].shape:
+            place = places.get(name, -1)
+            if place < 0 or tuple(value.shape) != params[place].shape:
                 raise ValueError(
-                    f"SGD: {name} has shape {tuple(value.shape)}, which fits no parameter {place}"
+                    f"SGD: the state has {name} of shape {tuple(value.shape)}, which belongs to none "
+                    f"of the {len(params)} parameters"
                 )
             p = params[place]
             momentum[place] = to_device(np.array(value, p.dtype), p.device)
