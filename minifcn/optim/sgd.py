@@ -140,8 +140,8 @@ class SGD:
             place = places.get(name, -1)
             if place < 0 or tuple(value.shape) != params[place].shape:
                 raise ValueError(
-                    f"SGD: the state has {name} of shape {tuple(value.shape)}, which belongs to none "
-                    f"of the {len(params)} parameters"
+                    f"SGD: the state has {name} of shape {tuple(value.shape)}, which belongs to "
+                    f"none of the {len(params)} parameters"
                 )
             p = params[place]
             momentum[place] = to_device(np.array(value, p.dtype), p.device)
