@@ -90,8 +90,7 @@ def test_short_gradients_are_not_touched():
 
 def test_a_gradient_shared_by_two_parameters_is_clipped_once():
     a, b = with_gradients([0.0], [0.0])
-    a.grad = b.grad = None
-    (a + b).sum().backward()
+    a.grad = b.grad = mf.tensor(np.ones(1))
     clip_grad_norm([a, b], 0.5)
     assert a.grad.item() == b.grad.item() == pytest.approx(0.5 / math.sqrt(2))
 
