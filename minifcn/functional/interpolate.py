@@ -3,17 +3,18 @@ r"""interpolate: another size for the same picture; and its adjoint, which carri
     y[i, j] = sum over the taps (h, a) of row i and (w, b) of column j of  a b x[h, w]
 
 `scale` is pixels of x per pixel of y. With `align_corners` the centres of the corner pixels meet,
-otherwise the corners of the pictures do:
+otherwise the corners of the pictures do. z is where pixel i of y lies among those of x:
 
-    align_corners  z = i scale, scale = (H - 1) / (P - 1)
+    align_corners  z = i (H - 1) / (P - 1)
     otherwise      z = max((i + 1/2) scale - 1/2, 0)
     bilinear       taps (floor z, 1 - frac z) and (floor z + 1, frac z), at most pixel H - 1;
                    i itself for P = H
     nearest        one tap: floor(i scale); i itself for P = H, floor(i / 2) for P = 2 H
     nearest-exact  one tap: floor((i + 1/2) scale), the pixel whose centre is nearest
 
-Both nearest modes round scale and product to float32 whatever the dtype of x, as PyTorch does: that
-decides ties. nearest looks at a pixel's top left corner, which shifts the picture by half a pixel.
+Both nearest modes round scale and product to float32 whatever the dtype of x, as PyTorch does (its
+float64 forward pass alone does not, above P + Q = 128): that decides ties. nearest looks at a pixel's
+top left corner, which shifts the picture by half a pixel.
 
 Shape   x: N C H W -> y: N C P Q
 Cost    2 multiply-adds per pixel of (H, Q) and of (P, Q) for bilinear; copies for nearest
@@ -26,6 +27,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
@@ -65,7 +67,7 @@ def _taps(line: Line) -> Taps:
         return picking([_nearest(line, i) for i in range(line.out)])
     rows = []
     for i in range(line.out):
-        z = i * line.scale if line.align_corners else max((i + 0.5) * line.scale - 0.5, 0.0)
+        z = _place(line, i)
         h = min(int(z), line.size - 1)
         weight = min(z - h, 1.0)
         rows.append(((h, 1 - weight), (min(h + 1, line.size - 1), weight)))
@@ -75,6 +77,13 @@ def _taps(line: Line) -> Taps:
 @lru_cache(maxsize=64)
 def _turned(line: Line) -> Taps:
     return transposed(_taps(line), line.size)
+
+
+def _place(line: Line, i: int) -> float:
+    """Where pixel i of y lies among the pixels of x."""
+    if line.align_corners:
+        return i * (line.size - 1) / max(line.out - 1, 1)
+    return max((i + 0.5) * line.scale - 0.5, 0.0)
 
 
 def _nearest(line: Line, i: int) -> int:
@@ -142,7 +151,7 @@ def _samples() -> Iterator[tuple[Line, Line]]:
     """Up, down, odd ratios, both meanings of corners, one pixel on either side."""
     yield Line("bilinear", 3, 6, 0.5), Line("bilinear", 4, 8, 0.5)
     yield Line("bilinear", 5, 3, 5 / 3), Line("bilinear", 3, 7, 3 / 7)
-    yield Line("bilinear", 4, 7, 0.5, True), Line("bilinear", 6, 4, 5 / 3, True)
+    yield Line("bilinear", 4, 7, 4 / 7, True), Line("bilinear", 6, 4, 1.5, True)
     yield Line("bilinear", 3, 4, 1 / 1.4), Line("bilinear", 1, 3, 1 / 3)
     yield Line("nearest", 3, 6, 0.5), Line("nearest", 5, 3, 5 / 3)
     yield Line("nearest-exact", 3, 5, 0.6), Line("nearest-exact", 7, 3, 7 / 3)
@@ -195,9 +204,7 @@ def interpolate(
     out = _out(image, size, factors)
     lines = []
     for axis in (0, 1):
-        if align_corners:
-            scale = (image[axis] - 1) / (out[axis] - 1) if out[axis] > 1 else 0.0
-        elif factors is not None and not recompute_scale_factor:
+        if factors is not None and not recompute_scale_factor:
             scale = 1 / factors[axis]
         else:
             scale = image[axis] / out[axis]
@@ -214,13 +221,13 @@ def _factors(scale_factor: float | Sequence[float] | None) -> tuple[float, float
         raise ShapeError(
             f"interpolate: scale_factor is {scale_factor!r}, expected one number or (height, width)"
         )
-    high, wide = float(both[0]), float(both[1])
-    for axis, factor in enumerate((high, wide)):
-        if not 0 < factor < math.inf:
+    for axis, factor in enumerate(both):
+        if not isinstance(factor, Real) or not 0 < factor < math.inf:
             raise ShapeError(
-                f"interpolate: scale_factor along {AXES[axis]} is {factor}, expected more than 0"
+                f"interpolate: scale_factor along {AXES[axis]} is {factor!r}, expected a number "
+                f"above 0"
             )
-    return high, wide
+    return float(both[0]), float(both[1])
 
 
 def _out(

@@ -140,25 +140,23 @@ def max_unpool2d(
     return MaxUnpool2d(image)(x, indices)
 
 
-def _image(out: Pair, kernel: Pair, stride: Pair, pads: Pair, asked: Sequence[int] | None) -> Pair:
+def _image(out: Pair, kernel: Pair, stride: Pair, pads: Pair, asked: object) -> Pair:
     """H and W: the default, or what was asked for if it lies less than a stride from it."""
-    sizes = [stride[axis] * (out[axis] - 1) + kernel[axis] - 2 * pads[axis] for axis in (0, 1)]
+    high, wide = (stride[a] * (out[a] - 1) + kernel[a] - 2 * pads[a] for a in (0, 1))
+    default = high, wide
     if asked is None:
-        least = 0
+        size = default
+    elif not isinstance(asked, (tuple, list)) or len(asked) not in (2, 4):
+        raise ShapeError(f"max_unpool2d: output_size is {asked!r}, expected (H, W) or (N, C, H, W)")
     else:
-        wish = pair("max_unpool2d", "output_size", tuple(asked)[-2:], 0)
-        for axis in (0, 1):
-            if abs(wish[axis] - sizes[axis]) >= stride[axis]:
-                raise ShapeError(
-                    f"max_unpool2d: output_size along {AXES[axis]} is {wish[axis]}, expected "
-                    f"{sizes[axis] - stride[axis] + 1} to {sizes[axis] + stride[axis] - 1}"
-                )
-        return wish
+        size = pair("max_unpool2d", "output_size", tuple(asked[-2:]), 0)
     for axis in (0, 1):
-        if sizes[axis] <= least:
+        possible = range(default[axis] - stride[axis] + 1, default[axis] + stride[axis])
+        if size[axis] < 1 or size[axis] not in possible:
             raise ShapeError(
-                f"max_unpool2d: along {AXES[axis]}, {out[axis]} pixels with stride {stride[axis]}, "
-                f"kernel {kernel[axis]} and padding {pads[axis]} give an image of {sizes[axis]}, "
-                f"expected at least 1"
+                f"max_unpool2d: the output size along {AXES[axis]} is {size[axis]}, expected "
+                f"{possible[0]} to {possible[-1]} and at least 1, since {out[axis]} pixels with "
+                f"kernel_size {kernel[axis]}, stride {stride[axis]} and padding {pads[axis]} give "
+                f"{default[axis]}"
             )
-    return sizes[0], sizes[1]
+    return size
