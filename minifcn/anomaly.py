@@ -20,8 +20,8 @@ class AnomalyError(FloatingPointError):
 def detect_anomaly() -> Iterator[None]:
     """Within it every operator, forward and backward, checks its result.
 
-    The error names the operator, the layer, the first bad element, and whether the inputs were still
-    finite. Slow: one more pass over every array.
+    The error names the operator, the layer, the first bad element, and whether the inputs were
+    still finite. Slow: one more pass over every array.
 
     >>> import minifcn as mf
     >>> x = mf.tensor([1.0, 0.0], requires_grad=True)
@@ -45,20 +45,17 @@ def _check(op: Any, inputs: Sequence[Any], y: Any) -> None:
         return
     bad = np.argwhere(~np.isfinite(host))
     element = tuple(int(index) for index in bad[0])
-    names = _input_names(op, len(inputs))
+    names = (
+        op._inputs
+        if len(op._inputs) == len(inputs)
+        else [f"input {k}" for k, _ in enumerate(inputs)]
+    )
     story = "; ".join(_describe(name, x.data) for name, x in zip(names, inputs, strict=True))
     layer = f" in {mode.layer}" if mode.layer else ""
     raise AnomalyError(
         f"{op.name}{layer}: element {element} is {host[element]} "
         f"({len(bad)} of {host.size} not finite); {story}"
     )
-
-
-def _input_names(op: Any, count: int) -> list[str]:
-    import inspect
-
-    names = list(inspect.signature(op.forward).parameters)[1:]
-    return names if len(names) == count else [f"input {index}" for index in range(count)]
 
 
 def _describe(name: str, array: Any) -> str:

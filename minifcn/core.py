@@ -179,6 +179,7 @@ class Op:
     linear: ClassVar[bool] = False  # in its first input; the contract test then checks the adjoint
     views: ClassVar[bool] = False  # y may share memory with the first input
     registry: ClassVar[dict[str, type[Op]]] = {}
+    _inputs: ClassVar[tuple[str, ...]] = ()
     _keeps: ClassVar[tuple[tuple[str, int], ...]] = ()
 
     shape: ClassVar[Callable[..., Shape]]
@@ -188,6 +189,7 @@ class Op:
 
     def __init_subclass__(cls) -> None:
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls._inputs = tuple(_arguments(cls.forward)[2:])
         cls._keeps = tuple(_place(cls, name) for name in _arguments(cls.vjp)[2:])
         ours = Op.registry.get(cls.name, cls).__module__.startswith("minifcn.")
         theirs = not cls.__module__.startswith("minifcn.")
@@ -197,7 +199,7 @@ class Op:
         """Run forward, and record it if a gradient may be asked for."""
         arrays = [x.data for x in inputs]
         shape = self.shape(*[a.shape for a in arrays])
-        k = kernels.of(self.name, arrays)
+        k = kernels.of(self.name, arrays, self._inputs)
         out = self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
         assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
@@ -233,7 +235,7 @@ def _arguments(function: Callable[..., Any]) -> list[str]:
 
 def _place(cls: type[Op], name: str) -> tuple[str, int]:
     """Where `cls.vjp` finds the array it calls `name`."""
-    inputs = _arguments(cls.forward)[2:]
+    inputs = cls._inputs
     if name == "y":
         return "y", 0
     if name in inputs:

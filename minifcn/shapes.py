@@ -1,8 +1,8 @@
 """shapes: what sizes mean, checked before anything is computed.
 
-Every array axis has a letter (docs/notation.md). `bind` checks that one letter has one size over all
-arguments of a call. `Window` is the geometry shared by convolution, transposed convolution, pooling,
-unfold and fold: which image pixel meets which kernel tap for which output pixel.
+Every array axis has a letter (docs/notation.md). `bind` checks that one letter has one size over
+all arguments of a call. `Window` is the geometry shared by convolution, transposed convolution,
+pooling, unfold and fold: which image pixel meets which kernel tap for which output pixel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 Padding = int | Sequence[int] | Sequence[Sequence[int]] | str
 
-AXES = ("H", "W")
+AXES = ("2 (H)", "3 (W)")
+SMALL_AXES = ("2 (P)", "3 (Q)")
 
 
 class ShapeError(ValueError):
@@ -26,8 +27,10 @@ class ShapeError(ValueError):
 def bind(op: str, **arguments: tuple[str, Shape]) -> dict[str, int]:
     """Give each axis letter its size; one letter must have one size.
 
-    `bind("linear", x=("N I", (2, 3)), weight=("O I", (5, 3)))` is {N: 2, I: 3, O: 5}. A letter with a
-    slash, as C/G, is a name like any other.
+    A letter with a slash, as C/G, is a name like any other.
+
+    >>> bind("linear", x=("N I", (2, 3)), weight=("O I", (5, 3)))
+    {'N': 2, 'I': 3, 'O': 5}
     """
     sizes: dict[str, int] = {}
     first: dict[str, tuple[str, int]] = {}
@@ -35,14 +38,15 @@ def bind(op: str, **arguments: tuple[str, Shape]) -> dict[str, int]:
         axes = letters.split()
         if len(axes) != len(shape):
             raise ShapeError(
-                f"{op}: {name} has {len(shape)} axes {tuple(shape)}, expected {len(axes)}: {letters}"
+                f"{op}: {name} has {len(shape)} axes {tuple(shape)}, "
+                f"expected {len(axes)}: {letters}"
             )
         for axis, (letter, size) in enumerate(zip(axes, shape, strict=True)):
             if sizes.setdefault(letter, size) != size:
                 other, place = first[letter]
                 raise ShapeError(
-                    f"{op}: axis {axis} ({letter}) of {name} is {size}, "
-                    f"but axis {place} ({letter}) of {other} is {sizes[letter]}{_listing(arguments)}"
+                    f"{op}: axis {axis} ({letter}) of {name} is {size}, but axis {place} "
+                    f"({letter}) of {other} is {sizes[letter]}{_listing(arguments)}"
                 )
             first.setdefault(letter, (name, axis))
     return sizes
@@ -73,8 +77,8 @@ def pair(op: str, name: str, value: object, least: int) -> Pair:
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ShapeError(f"{op}: {name} is {value!r}, expected one number or (height, width)")
-        high = whole(op, f"{name} along H", value[0], least)
-        return high, whole(op, f"{name} along W", value[1], least)
+        high = whole(op, f"{name} along axis {AXES[0]}", value[0], least)
+        return high, whole(op, f"{name} along axis {AXES[1]}", value[1], least)
     number = whole(op, name, value, least)
     return number, number
 
@@ -117,8 +121,8 @@ def pad_word(op: str, word: str) -> str:
 class Window:
     """Which image pixel meets tap (u, v) for output pixel (i, j):  (s i + d u - p,  s j + d v - p).
 
-    Both sizes are stored, since neither follows from the other: with stride 3 and kernel 2, images of
-    8, 9 and 10 pixels all give 3. `pad` is (top, left); bottom and right follow and may be negative.
+    Both sizes are stored, since neither follows from the other: with stride 3 and kernel 2, images
+    of 8, 9 and 10 pixels all give 3. `pad` is (top, left); the far pads follow, perhaps negative.
     """
 
     image: Pair  # H W
@@ -131,7 +135,7 @@ class Window:
 
     @property
     def far_pad(self) -> Pair:
-        """Zeros needed below and to the right:  s (P - 1) + d (K - 1) + 1 - H - p; may be negative."""
+        """Zeros needed below and to the right:  s (P - 1) + d (K - 1) + 1 - H - p;  may be < 0."""
         return self._end(0), self._end(1)
 
     def _end(self, axis: int) -> int:
@@ -160,6 +164,7 @@ class Window:
         dilation: object = 1,
         groups: int = 1,
         round_up: bool = False,
+        name: str = "x",
     ) -> Window:
         """Geometry of a convolution or pooling:  P = floor((H + pads - d (K-1) - 1) / s) + 1.
 
@@ -175,9 +180,9 @@ class Window:
             steps = -(-room // s[axis]) if round_up else room // s[axis]
             if steps < 0 or image[axis] < 0:
                 raise ShapeError(
-                    f"{op}: along {AXES[axis]}, kernel {kernel[axis]} with dilation {d[axis]} spans "
-                    f"{reach}, but image {image[axis]} + {pads[axis][0]} + {pads[axis][1]} padding "
-                    f"is only {padded}"
+                    f"{op}: axis {AXES[axis]} of {name} is {image[axis]}, {padded} with "
+                    f"{pads[axis][0]} + {pads[axis][1]} padding, expected at least {reach}, the "
+                    f"span of kernel {kernel[axis]} with dilation {d[axis]}"
                 )
             if round_up and steps * s[axis] >= image[axis] + pads[axis][0]:
                 steps -= 1
@@ -266,8 +271,8 @@ def _number_solver(op: str, pads: Sides, extra: Pair) -> Solver:
     def solve(axis: int, out: int, reach: int, s: int, d: int, wish: int | None) -> Pair:
         if extra[axis] >= max(s, d):
             raise ShapeError(
-                f"{op}: output_padding along {AXES[axis]} is {extra[axis]}, expected less than "
-                f"stride {s} or dilation {d}"
+                f"{op}: output_padding along axis {AXES[axis]} is {extra[axis]}, expected less "
+                f"than stride {s} or dilation {d}"
             )
         least = s * (out - 1) + reach - sum(pads[axis])
         if wish is not None:
@@ -276,9 +281,9 @@ def _number_solver(op: str, pads: Sides, extra: Pair) -> Solver:
         size = least + extra[axis]
         if size <= 0:
             raise ShapeError(
-                f"{op}: along {AXES[axis]}, {out} input pixels with stride {s}, a kernel that spans "
-                f"{reach} and {pads[axis][0]} + {pads[axis][1]} padding give an image of {size}, "
-                f"expected at least 1"
+                f"{op}: axis {SMALL_AXES[axis]} of x is {out}, which with stride {s}, a kernel "
+                f"that spans {reach} and {pads[axis][0]} + {pads[axis][1]} padding gives an image "
+                f"of {size}, expected at least 1"
             )
         return size, pads[axis][0]
 
@@ -288,7 +293,7 @@ def _number_solver(op: str, pads: Sides, extra: Pair) -> Solver:
 def _choose(op: str, axis: int, out: int, size: int, possible: range) -> int:
     if size not in possible:
         raise ShapeError(
-            f"{op}: output_size along {AXES[axis]} is {size}, but {out} input pixels can give only "
-            f"{', '.join(map(str, possible))}"
+            f"{op}: output_size along axis {AXES[axis]} is {size}, but axis {SMALL_AXES[axis]} of "
+            f"x is {out}, expected one of {', '.join(map(str, possible))}"
         )
     return size

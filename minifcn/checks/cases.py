@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,9 +37,8 @@ class Case:
     @property
     def names(self) -> list[str]:
         """What the operator calls its inputs."""
-        found = list(inspect.signature(self.op.forward).parameters)[1:]
-        rest = len(self.draws) - len(found)
-        return found if rest == 0 else [f"input {index}" for index in range(len(self.draws))]
+        known, count = self.op._inputs, len(self.draws)
+        return list(known) if len(known) == count else [f"input {k}" for k in range(count)]
 
     def complete(self, arrays: Sequence[Array]) -> list[Array]:
         """`arrays` with every derived input made anew from the others."""

@@ -241,14 +241,16 @@ def sqrt(x: Tensor) -> Tensor:
     return pow(x, 0.5)
 
 
-def add_bias(op: str, y: Tensor, bias: Tensor | None) -> Tensor:
-    """y + bias along axis 1 (O), if there is a bias."""
+def add_bias(op: str, y: Tensor, bias: Tensor | None, letter: str = "O") -> Tensor:
+    """y + bias along axis 1, if there is a bias."""
     if bias is None:
         return y
     bias = as_tensor(bias)
-    if bias.shape != (y.shape[1],):
+    if bias.ndim != 1:
+        raise ShapeError(f"{op}: bias has {bias.ndim} axes {bias.shape}, expected 1: {letter}")
+    if bias.shape[0] != y.shape[1]:
         raise ShapeError(
-            f"{op}: bias has shape {bias.shape}, but axis 1 of the result is {y.shape[1]}, "
-            f"expected ({y.shape[1]},)"
+            f"{op}: axis 0 ({letter}) of bias is {bias.shape[0]}, but axis 1 ({letter}) of the "
+            f"result is {y.shape[1]}, expected {y.shape[1]}"
         )
     return y + bias.reshape(1, -1, *(1,) * (builtins.max(y.ndim, 2) - 2))

@@ -1,19 +1,19 @@
 r"""conv: convolution, transposed convolution, and the gradient of the weight. One triad.
 
-There is one trilinear form over image x, weight w and output-side g, with the geometry of one Window:
+There is one trilinear form over image x, weight w and output-side g, with one Window's geometry:
 
     T(x, w, g) = sum_{n,o,c,i,j,u,v}  g[n,o,i,j]  w[o,c,u,v]  x[n, c', s i + d u - p, s j + d v - p]
 
-with c' = (o div (O/G)) C/G + c, and x = 0 outside the image. Each operator is the gradient of T in the
-slot that it lacks, so the derivative of each is made of the other two, to any order:
+with c' = (o div (O/G)) C/G + c, and x = 0 outside the image. Each operator is the gradient of T in
+the slot that it lacks, so the derivative of each is made of the other two, to any order:
 
-    y = conv2d(x, w)            = dT/dg      gx = conv_transpose2d(gy, w)   gw = conv2d_weight(x, gy)
-    x = conv_transpose2d(g, w)  = dT/dx      gg = conv2d(gx, w)             gw = conv2d_weight(gx, g)
-    w = conv2d_weight(x, g)     = dT/dw      gx = conv_transpose2d(g, gw)   gg = conv2d(x, gw)
+    y = conv2d(x, w)            = dT/dg     gx = conv_transpose2d(gy, w)   gw = conv2d_weight(x, gy)
+    x = conv_transpose2d(g, w)  = dT/dx     gg = conv2d(gx, w)             gw = conv2d_weight(gx, g)
+    w = conv2d_weight(x, g)     = dT/dw     gx = conv_transpose2d(g, gw)   gg = conv2d(x, gw)
 
 Transposed convolution is the convolution's backward pass: the same operator, called by both.
 
-Shape   x: N C H W    w: O C/G KH KW    g, y: N O P Q    P = floor((H + pads - d (KH-1) - 1) / s) + 1
+Shape   x: N C H W, w: O C/G KH KW, g and y: N O P Q, P = floor((H + pads - d (KH-1) - 1) / s) + 1
 Cost    N O C/G KH KW P Q multiply-adds each; the columns of im2col are made again, not kept
 Source  Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2-4
 """
@@ -110,7 +110,7 @@ class Conv2dWeight(Op):
 
 
 def _samples() -> Iterator[tuple[Window, Draw, Draw, Draw]]:
-    """(window, x, w, g): strides with a remainder, dilation, lopsided padding, groups, depthwise, 1x1."""
+    """(window, x, w, g): stride remainders, dilation, lopsided padding, groups, depthwise, 1x1."""
     # fmt: off
     cases = [  # N  C  O   image   kernel    stride   padding           dilation  groups
         (2, 3, 4, (5, 6), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
@@ -140,8 +140,9 @@ def conv2d(
 
     y[n,o,i,j] = bias[o] + sum_{c,u,v} weight[o,c,u,v] x[n, c', s i + d u - p, s j + d v - p]
 
-    `padding`: int | (h, w) | ((top, bottom), (left, right)) | "valid" | "same" (TensorFlow's rule, also
-    with stride: P = ceil(H / s), the odd pixel at bottom and right) | "same_lower" (at top and left).
+    `padding`: int | (h, w) | ((top, bottom), (left, right)) | "valid" | "same" (TensorFlow's rule,
+    also with stride: P = ceil(H / s), the odd pixel at bottom and right) | "same_lower" (at top and
+    left).
 
     Shape   x: N C H W, weight: O C/G KH KW, bias: O  ->  y: N O P Q
 
@@ -151,13 +152,13 @@ def conv2d(
     [[[[21.0, 32.0], [54.0, 65.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
-    letters = ("N C H W", x.shape), ("O C/G KH KW", weight.shape)
-    sizes = bind("conv2d", x=letters[0], weight=letters[1])
+    _check_floating("conv2d", x=x, weight=weight)
+    sizes = bind("conv2d", x=("N C H W", x.shape), weight=("O C/G KH KW", weight.shape))
     groups = _check_groups("conv2d", "x", sizes["C"], groups)
     if sizes["C"] != sizes["C/G"] * groups:
         raise ShapeError(
-            f"conv2d: axis 1 (C/G) of weight is {sizes['C/G']}, but axis 1 (C) of x is {sizes['C']} "
-            f"and groups is {groups}, expected {sizes['C'] // groups}"
+            f"conv2d: axis 1 (C/G) of weight is {sizes['C/G']}, but axis 1 (C) of x is "
+            f"{sizes['C']} and groups is {groups}, expected {sizes['C'] // groups}"
             f"\n    x: N C H W           = {x.shape}\n    weight: O C/G KH KW  = {weight.shape}"
         )
     _check_groups("conv2d", "weight", sizes["O"], groups, "0 (O)")
@@ -184,13 +185,14 @@ def conv_transpose2d(
     dilation: int | Pair = 1,
     output_size: int | Pair | None = None,
 ) -> Tensor:
-    """Transposed convolution: the backward pass of `conv2d` in the image, used forward, to upsample.
+    """Transposed convolution: the backward pass of `conv2d` in the image, used to upsample.
 
-    y[n,c,h,k] = bias[c] + sum of x[n,o,i,j] weight[o,c,u,v] over s i + d u - p = h, s j + d v - p = k
+    y[n,c,h,k] = bias[c] + sum of x[n,o,i,j] weight[o,c,u,v]
+                 over all taps with  s i + d u - p = h,  s j + d v - p = k
 
-    Padding crops the result; `output_padding` makes it longer at bottom and right, with computed values.
-    `output_size` chooses among the sizes that a convolution of the same arguments maps back to x's.
-    "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P + max(d (KH-1) + 1 - s, 0).
+    Padding crops the result; `output_padding` makes it longer at bottom and right, with computed
+    values. `output_size` chooses among the sizes that a convolution of the same arguments maps back
+    to x's. "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P + max(d (KH-1) + 1 - s, 0).
 
     Shape   x: N O P Q, weight: O C/G KH KW, bias: C  ->  y: N C H W
             H = s (P - 1) + d (KH - 1) + 1 - top - bottom + output_padding
@@ -201,6 +203,7 @@ def conv_transpose2d(
     [[[[1.0, 2.0, 13.0, 20.0, 30.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
+    _check_floating("conv_transpose2d", x=x, weight=weight)
     sizes = bind("conv_transpose2d", x=("N O P Q", x.shape), weight=("O C/G KH KW", weight.shape))
     groups = _check_groups("conv_transpose2d", "x", sizes["O"], groups, "1 (O)")
     window = Window.for_transpose(
@@ -214,7 +217,7 @@ def conv_transpose2d(
         dilation,
         groups,
     )
-    return add_bias("conv_transpose2d", ConvTranspose2d(window)(x, weight), bias)
+    return add_bias("conv_transpose2d", ConvTranspose2d(window)(x, weight), bias, "C")
 
 
 def conv2d_weight(
@@ -233,6 +236,7 @@ def conv2d_weight(
     Shape   x: N C H W, g: N O P Q  ->  w: O C/G KH KW; P and Q are those of the convolution
     """
     x, g = as_tensor(x), as_tensor(g)
+    _check_floating("conv2d_weight", x=x, g=g)
     sizes = bind("conv2d_weight", x=("N C H W", x.shape), g=("N O P Q", g.shape))
     groups = _check_groups("conv2d_weight", "x", sizes["C"], groups)
     _check_groups("conv2d_weight", "g", sizes["O"], groups, "1 (O)")
@@ -242,8 +246,9 @@ def conv2d_weight(
     for axis, letter in ((2, "P"), (3, "Q")):
         if g.shape[axis] != window.out[axis - 2]:
             raise ShapeError(
-                f"conv2d_weight: axis {axis} ({letter}) of g is {g.shape[axis]}, but the convolution "
-                f"gives {window.out[axis - 2]} from axis {axis} of x, {x.shape[axis]}"
+                f"conv2d_weight: axis {axis} ({letter}) of g is {g.shape[axis]}, expected "
+                f"{window.out[axis - 2]}, what the convolution gives from axis {axis} of x, "
+                f"{x.shape[axis]}"
             )
     return Conv2dWeight(window)(x, g)
 
@@ -253,6 +258,15 @@ def pair_of_kernel(op: str, kernel_size: object) -> Pair:
     from ..shapes import pair
 
     return pair(op, "kernel_size", kernel_size, 1)
+
+
+def _check_floating(op: str, **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind != "f":
+            raise TypeError(
+                f"{op}: dtype of {name} is {tensor.dtype}, expected a floating type; "
+                f"convert it with .astype()"
+            )
 
 
 def _kernel(op: str, weight: Tensor) -> Pair:

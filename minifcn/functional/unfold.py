@@ -129,7 +129,7 @@ def fold(
     sizes = bind("fold", col=("N CKK PQ", col.shape))
     KH, KW = pair("fold", "kernel_size", kernel_size, 1)
     image = pair("fold", "output_size", output_size, 1)
-    window = Window.for_conv("fold", image, (KH, KW), stride, padding, dilation)
+    window = Window.for_conv("fold", image, (KH, KW), stride, padding, dilation, name="output_size")
     P, Q = window.out
     if sizes["CKK"] % (KH * KW):
         raise ShapeError(

@@ -4,7 +4,7 @@
     numpy_kernels   the fast CPU kernels
     cupy_kernels    launches cuda/*.cu (a later issue)
 
-Both twins export the same names with the same parameters; tests/kernels/test_twins.py compares them.
+Both twins export the same names with the same parameters; tests/kernels/test_twins.py compares.
 """
 
 from __future__ import annotations
@@ -17,21 +17,26 @@ import numpy as np
 from . import numpy_kernels
 
 
-def of(op: str, arrays: Sequence[Any]) -> Any:
-    """The kernels of the device where all `arrays` live."""
+def of(op: str, arrays: Sequence[Any], names: Sequence[str] = ()) -> Any:
+    """The kernels of the device where all `arrays` live; `names` is what `op` calls them."""
     first = None
     for index, array in enumerate(arrays):
         if not isinstance(array, np.ndarray):
             raise TypeError(
-                f"{op}: input {index} is a {type(array).__name__}; this version has kernels for "
-                f"NumPy arrays only"
+                f"{op}: {_called(index, len(arrays), names)} is a {type(array).__name__}; "
+                f"this version has kernels for NumPy arrays only"
             )
         if array.dtype.kind == "f":
             if first is None:
                 first = index
             elif array.dtype != arrays[first].dtype:
+                a, b = (_called(k, len(arrays), names) for k in (index, first))
                 raise TypeError(
-                    f"{op}: dtype of input {index} is {array.dtype}, but dtype of input {first} is "
+                    f"{op}: dtype of {a} is {array.dtype}, but dtype of {b} is "
                     f"{arrays[first].dtype}; convert one with .astype()"
                 )
     return numpy_kernels
+
+
+def _called(index: int, count: int, names: Sequence[str]) -> str:
+    return names[index] if len(names) == count else f"input {index}"
