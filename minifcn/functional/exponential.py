@@ -45,6 +45,7 @@ class Exp(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Exp(), draw("2 3")
+        yield Exp(), draw("")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Sigmoid(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Sigmoid(), draw("2 3")
+        yield Sigmoid(), draw("")
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class Softplus(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Softplus(), draw("2 3")
+        yield Softplus(), draw("")
 
 
 @dataclass(frozen=True)

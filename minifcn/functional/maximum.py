@@ -27,7 +27,9 @@ class Between(Separated):
     """Separated values that also differ from every value of another such draw."""
 
     def __call__(self, rng: Any) -> Array:
-        return super().__call__(rng) + 0.02
+        values = super().__call__(rng)
+        values += 0.02
+        return values
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Maximum(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Maximum(), draw("2 3 4", Separated), draw("2 3 4", Between)
+        yield Maximum(), draw("", Separated), draw("", Between)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Minimum(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Minimum(), draw("2 3 4", Separated), draw("2 3 4", Between)
+        yield Minimum(), draw("", Separated), draw("", Between)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Where(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Where(), draw("2 3 4", Integers), draw("2 3 4"), draw("2 3 4")
+        yield Where(), draw("", Integers), draw(""), draw("")
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Masked(Op):
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Masked(True), draw("2 3 4"), draw("2 3 4", Integers)
         yield Masked(False), draw("3 5"), draw("3 5", Integers)
+        yield Masked(False), draw(""), draw("", Integers, high=1)
 
 
 def where(mask: Tensor | Array, a: Any, b: Any) -> Tensor:

@@ -96,3 +96,29 @@ def test_what_is_no_number_is_refused(call: Any, operator: str, argument: str) -
         call(mf.tensor([1.0]), "1")
     for fact in (f"{operator}:", f"{argument} is '1'", "expected a number"):
         assert fact in str(caught.value)
+
+
+@pytest.mark.parametrize("x", [-0.7, 0.4])
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.relu,
+        lambda x: F.leaky_relu(x, 0.3),
+        lambda x: F.clamp(x, -1, 0.2),
+        lambda x: F.prelu(x, mf.tensor(np.array([0.3]))),
+        F.abs,
+        F.tanh,
+        lambda x: F.maximum(x, 0.1),
+        lambda x: F.where(x.numpy() > 0, x, 3 * x),
+        F.max,
+    ],
+)
+def test_a_tensor_without_axes_is_an_element_like_any_other(function: Any, x: float) -> None:
+    alone = mf.tensor(np.array(x), requires_grad=True)
+    among = mf.tensor(np.array([x]), requires_grad=True)
+    y, ys = function(alone), function(among)
+    assert y.shape == () and type(y.data) is np.ndarray
+    assert y.item() == ys.item()
+    (g,), (gs,) = mf.grad(y, alone), mf.grad(ys, among)
+    assert g.shape == () and type(g.data) is np.ndarray
+    assert g.item() == gs.item()

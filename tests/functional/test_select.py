@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays, broadcastable_shapes
 
 import minifcn as mf
 import minifcn.functional as F
+from minifcn.kernels import numpy_kernels
 
 RNG = np.random.default_rng(0)
 
@@ -48,6 +49,26 @@ def test_a_number_takes_the_dtype_of_its_partner() -> None:
         x = mf.tensor(np.array([1, 2], dtype))
         assert F.where(mask, x, 0).dtype == F.where(mask, 0, x).dtype == dtype
         assert F.maximum(x, 1).dtype == F.minimum(1, x).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "g", "i1", "i8", "u4", "?"])
+@pytest.mark.parametrize("shape", [(), (0, 2), (3, 5)])
+def test_choosing_by_bits_is_choosing(shape: tuple[int, ...], dtype: str) -> None:
+    """The kernels choose without a branch; every value, -0, inf and nan too, comes through whole."""
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.5, -7, 1e-30])
+    source = special if np.dtype(dtype).kind == "f" else np.array([0, 1, 100])
+    a, b = (np.asarray(RNG.choice(source, shape)).astype(dtype) for _ in range(2))
+    mask = np.asarray(RNG.random(shape) < 0.5)
+    chosen = numpy_kernels.select(mask, a, b)
+    kept = numpy_kernels.masked(a, mask, False)
+    for y, expected in (
+        (chosen, np.where(mask, a, b)),
+        (kept, np.where(mask, np.zeros_like(a), a)),
+    ):
+        assert type(y) is np.ndarray and y.dtype == dtype
+        assert np.array_equal(y, expected, equal_nan=a.dtype.kind == "f")
+        if y.dtype.kind == "f":
+            assert np.array_equal(np.signbit(y), np.signbit(expected))
 
 
 shapes = array_shapes(min_dims=0, max_dims=3, max_side=3)

@@ -99,18 +99,36 @@ def minimum(a: Array, b: Array) -> Array:
 
 def larger_grad(gy: Array, a: Array, b: Array) -> Array:
     """gy where a > b or one is nan, gy / 2 where a = b, 0 where a < b."""
-    return np.where(a == b, gy * 0.5, np.where(a < b, gy.dtype.type(0), gy))
+    return select(a == b, gy * gy.dtype.type(0.5), masked(gy, a < b, False))
 
 
 def select(mask: Array, a: Array, b: Array) -> Array:
-    """a where mask, else b."""
-    return np.where(mask, a, b)
+    """a where mask, else b:  b ^ ((a ^ b) & m) on bits, m all ones where mask and else all zeros.
+
+    Without a branch: np.where takes up to five times as long on a mask that nobody can predict.
+    """
+    word = f"i{a.dtype.itemsize}"
+    if a.dtype != b.dtype or a.dtype.itemsize not in (1, 2, 4, 8):
+        return np.where(mask, a, b)
+    y = np.asarray(a.view(word) ^ b.view(word))
+    y &= _ones(np.asarray(mask, np.bool_), word)
+    y ^= b.view(word)
+    return y.view(a.dtype)
+
+
+def _ones(mask: Array, word: str) -> Array:
+    """-1, all bits set, where mask is true, else 0."""
+    return np.asarray(np.negative(mask.view("i1"), dtype=word))
 
 
 def masked(x: Array, mask: Array, keep: bool) -> Array:
-    """x where mask is `keep`, else 0."""
-    zero = x.dtype.type(0)
-    return np.where(mask, x, zero) if keep else np.where(mask, zero, x)
+    """x where mask is `keep`, else 0: exact even where x is inf or nan, and without a branch."""
+    if x.dtype.itemsize not in (1, 2, 4, 8):
+        return np.where(np.asarray(mask, np.bool_) == keep, x, x.dtype.type(0))
+    word = f"i{x.dtype.itemsize}"
+    y = _ones(np.asarray(np.asarray(mask, np.bool_) == keep), word)
+    y &= x.view(word)
+    return y.view(x.dtype)
 
 
 def clamp(x: Array, low: float, high: float) -> Array:
@@ -120,7 +138,7 @@ def clamp(x: Array, low: float, high: float) -> Array:
 
 def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
     """gy where low <= x <= high, else 0."""
-    return np.where((x >= low) & (x <= high), gy, gy.dtype.type(0))
+    return masked(gy, (x >= low) & (x <= high), True)
 
 
 def relu(x: Array) -> Array:
@@ -129,23 +147,23 @@ def relu(x: Array) -> Array:
 
 def relu_grad(gy: Array, x: Array) -> Array:
     """gy except where x <= 0: a nan lets the gradient pass, as in PyTorch."""
-    return np.where(x <= 0, gy.dtype.type(0), gy)
+    return masked(gy, x <= 0, False)
 
 
 def leaky_relu(x: Array, negative_slope: float) -> Array:
-    return np.where(x > 0, x, x * negative_slope)
+    return select(x > 0, x, np.asarray(x * negative_slope))
 
 
 def leaky_relu_grad(gy: Array, x: Array, negative_slope: float) -> Array:
-    return np.where(x > 0, gy, gy * negative_slope)
+    return select(x > 0, gy, np.asarray(gy * negative_slope))
 
 
 def prelu(a: Array, x: Array, w: Array) -> Array:
     """a where x > 0, else w a; all of one shape. prelu(x, x, w) is the activation."""
-    return np.where(x > 0, a, a * w)
+    return select(x > 0, a, np.asarray(a * w))
 
 
 def prelu_weight(a: Array, b: Array, x: Array) -> Array:
     """a b except where x > 0, which gives 0."""
     with np.errstate(invalid="ignore"):  # 0 inf, perhaps where it is not wanted
-        return np.where(x > 0, a.dtype.type(0), a * b)
+        return masked(np.asarray(a * b), x > 0, False)
