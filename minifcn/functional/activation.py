@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf
+from math import inf, isinf
 from numbers import Real
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Separated, draw
 from ..shapes import Shape
+from .exponential import floating
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     >>> leaky_relu(mf.tensor([-1.0, 2.0]), 0.5).tolist()
     [-0.5, 2.0]
     """
-    return LeakyRelu(_number("leaky_relu", "negative_slope", negative_slope))(as_tensor(x))
+    x = floating("leaky_relu", x)
+    return LeakyRelu(_number("leaky_relu", "negative_slope", negative_slope))(x)
 
 
 def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
@@ -196,7 +198,14 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
         raise ValueError("clamp: min and max are both None, expected at least one number")
     low = -inf if min is None else _number("clamp", "min", min)
     high = inf if max is None else _number("clamp", "max", max)
-    return Clamp(low, high)(as_tensor(x))
+    x = as_tensor(x)
+    whole = all(isinf(bound) or bound.is_integer() for bound in (low, high))
+    if x.dtype.kind not in ("fiu" if whole else "f"):
+        raise TypeError(
+            f"clamp: dtype of x is {x.dtype}, but min is {min} and max is {max}, expected a "
+            f"floating type{' or whole numbers' if whole else ''}; use .astype()"
+        )
+    return Clamp(low, high)(x)
 
 
 def _number(op: str, name: str, value: object) -> float:

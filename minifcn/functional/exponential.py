@@ -169,7 +169,7 @@ def exp(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    return Exp()(_floating("exp", x))
+    return Exp()(floating("exp", x))
 
 
 def log(x: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ def log(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    return Log()(_floating("log", x))
+    return Log()(floating("log", x))
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -189,7 +189,7 @@ def sigmoid(x: Tensor) -> Tensor:
     >>> sigmoid(mf.tensor([-1000.0, 0.0, 1000.0])).tolist()
     [0.0, 0.5, 1.0]
     """
-    return Sigmoid()(_floating("sigmoid", x))
+    return Sigmoid()(floating("sigmoid", x))
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -197,7 +197,7 @@ def tanh(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    return Tanh()(_floating("tanh", x))
+    return Tanh()(floating("tanh", x))
 
 
 def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -209,7 +209,7 @@ def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     >>> softplus(mf.tensor([-1000.0, 1000.0])).tolist()
     [0.0, 1000.0]
     """
-    x = _floating("softplus", x)
+    x = floating("softplus", x)
     if not isinstance(beta, Real) or beta == 0:
         raise ValueError(f"softplus: beta is {beta!r}, expected a number other than 0")
     z = x * float(beta)
@@ -222,7 +222,7 @@ def silu(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    x = _floating("silu", x)
+    x = floating("silu", x)
     return x * Sigmoid()(x)
 
 
@@ -238,7 +238,8 @@ def abs(x: Tensor) -> Tensor:
     return Abs()(as_tensor(x))
 
 
-def _floating(op: str, x: Tensor) -> Tensor:
+def floating(op: str, x: Tensor) -> Tensor:
+    """x as a tensor, if its dtype is a floating one."""
     x = as_tensor(x)
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type; use .astype()")

@@ -49,6 +49,17 @@ def test_clamp_with_one_bound_and_with_contradicting_ones() -> None:
     assert F.clamp(x, 2, -2).tolist() == [-2.0, -2.0, -2.0], "max decides"
 
 
+def test_whole_numbers_are_clamped_to_whole_bounds() -> None:
+    bytes_ = mf.tensor(np.array([0, 7, 255], np.uint8))
+    assert F.clamp(bytes_, 5, 200).tolist() == [5, 7, 200]
+    assert F.clamp(bytes_, max=200).dtype == np.uint8
+    assert F.clamp(bytes_, min=-1).tolist() == [0, 7, 255]
+    with pytest.raises(TypeError) as caught:
+        F.clamp(bytes_, 0.5)
+    for fact in ("clamp:", "dtype of x is uint8", "min is 0.5", "expected a floating type"):
+        assert fact in str(caught.value)
+
+
 def test_the_slope_at_a_kink_is_pytorchs_choice() -> None:
     assert slope_at(F.relu, 0.0) == 0
     assert slope_at(lambda x: F.leaky_relu(x, 0.25), 0.0) == 0.25

@@ -133,6 +133,9 @@ def masked(x: Array, mask: Array, keep: bool) -> Array:
 
 def clamp(x: Array, low: float, high: float) -> Array:
     """min(max(x, low), high), infinite bounds for none."""
+    if x.dtype.kind != "f":
+        limits = np.iinfo(x.dtype)
+        low, high = max(low, limits.min), min(high, limits.max)
     return np.asarray(np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high)))
 
 
