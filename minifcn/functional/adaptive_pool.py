@@ -107,7 +107,7 @@ def _samples() -> Iterator[tuple[Pair, Pair]]:
     yield (2, 3), (5, 3)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _bins(H: int, P: int) -> Taps:
     """The pixels of every bin, each with weight 1 / their number."""
     rows = []
@@ -117,7 +117,9 @@ def _bins(H: int, P: int) -> Taps:
     return tuple(rows)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor:
+def adaptive_avg_pool2d(
+    x: Tensor | Array, output_size: int | Sequence[int | None] | None
+) -> Tensor:
     """The mean of every bin of an output_size grid; None keeps that axis.
 
     y[n,c,i,j] = mean of x[n,c,h,w] over floor(i H / P) <= h < ceil((i + 1) H / P), w likewise
@@ -135,8 +137,8 @@ def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | Non
 
 
 def adaptive_max_pool2d(
-    x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool = False
-) -> Any:
+    x: Tensor | Array, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+) -> Any:  # a Tensor, or with return_indices two
     """The largest pixel of every bin of an output_size grid; None keeps that axis.
 
     y[n,c,i,j] = max of x[n,c,h,w] over floor(i H / P) <= h < ceil((i + 1) H / P), w likewise
@@ -156,7 +158,7 @@ def adaptive_max_pool2d(
     return (y, indices) if return_indices else y
 
 
-def global_avg_pool2d(x: Tensor) -> Tensor:
+def global_avg_pool2d(x: Tensor | Array) -> Tensor:
     """The mean of every channel, as an image of one pixel.
 
     Shape   x: N C H W  ->  y: N C 1 1
@@ -179,9 +181,7 @@ def _grid(op: str, x: Shape, output_size: object) -> tuple[Pair, Pair]:
     out = []
     for axis in (0, 1):
         if image[axis] < 1:
-            raise ShapeError(
-                f"{op}: axis {axis + 2} ({AXES[axis]}) of x is {image[axis]}, expected at least 1"
-            )
+            raise ShapeError(f"{op}: axis {AXES[axis]} of x is {image[axis]}, expected at least 1")
         wish = image[axis] if asked[axis] is None else asked[axis]
-        out.append(whole(op, f"output_size along {AXES[axis]}", wish, 0))
+        out.append(whole(op, f"output_size along axis {AXES[axis]}", wish, 0))
     return image, (out[0], out[1])

@@ -91,7 +91,7 @@ def _cases() -> Iterator[tuple[Window, Sides, int | None]]:
 
 
 def avg_pool2d(
-    x: Tensor,
+    x: Tensor | Array,
     kernel_size: int | Pair,
     stride: int | Pair | None = None,
     padding: Padding = 0,

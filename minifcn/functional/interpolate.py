@@ -59,7 +59,7 @@ class Line:
         return _turned(self)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _taps(line: Line) -> Taps:
     if line.out == line.size and line.mode != "nearest-exact":
         return picking(list(range(line.out)))
@@ -74,7 +74,7 @@ def _taps(line: Line) -> Taps:
     return tuple(rows)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _turned(line: Line) -> Taps:
     return transposed(_taps(line), line.size)
 
@@ -158,7 +158,7 @@ def _samples() -> Iterator[tuple[Line, Line]]:
 
 
 def interpolate(
-    x: Tensor,
+    x: Tensor | Array,
     size: int | Sequence[int] | None = None,
     scale_factor: float | Sequence[float] | None = None,
     mode: str = "nearest",
@@ -222,10 +222,10 @@ def _factors(scale_factor: float | Sequence[float] | None) -> tuple[float, float
             f"interpolate: scale_factor is {scale_factor!r}, expected one number or (height, width)"
         )
     for axis, factor in enumerate(both):
-        if not isinstance(factor, Real) or not 0 < factor < math.inf:
+        if not isinstance(factor, Real) or not 0 < float(factor) < math.inf:
             raise ShapeError(
-                f"interpolate: scale_factor along {AXES[axis]} is {factor!r}, expected a number "
-                f"above 0"
+                f"interpolate: scale_factor along axis {AXES[axis]} is {factor!r}, expected "
+                f"a number above 0"
             )
     return float(both[0]), float(both[1])
 
@@ -241,7 +241,7 @@ def _out(
     for axis in (0, 1):
         if out[axis] < 1 or image[axis] < 1:
             raise ShapeError(
-                f"interpolate: along {AXES[axis]}, {image[axis]} pixels become {out[axis]}, "
-                f"expected at least 1 of each"
+                f"interpolate: axis {AXES[axis]} of x is {image[axis]} and would become "
+                f"{out[axis]}, expected at least 1 of each"
             )
     return out

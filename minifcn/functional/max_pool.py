@@ -138,14 +138,14 @@ def _taps(window: Window) -> Integers:
 
 
 def max_pool2d(
-    x: Tensor,
+    x: Tensor | Array,
     kernel_size: int | Pair,
     stride: int | Pair | None = None,
     padding: Padding = 0,
     dilation: int | Pair = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
-) -> Any:
+) -> Any:  # a Tensor, or with return_indices two
     """The largest pixel of every window.
 
     y[n,c,i,j] = max_{u,v} x[n, c, s i + d u - p, s j + d v - p]

@@ -103,8 +103,8 @@ class Distinct(Draw):
 
 
 def max_unpool2d(
-    x: Tensor,
-    indices: Tensor,
+    x: Tensor | Array,
+    indices: Tensor | Array,
     kernel_size: int | Pair,
     stride: int | Pair | None = None,
     padding: int | Pair = 0,
@@ -154,7 +154,7 @@ def _image(out: Pair, kernel: Pair, stride: Pair, pads: Pair, asked: object) -> 
         possible = range(default[axis] - stride[axis] + 1, default[axis] + stride[axis])
         if size[axis] < 1 or size[axis] not in possible:
             raise ShapeError(
-                f"max_unpool2d: the output size along {AXES[axis]} is {size[axis]}, expected "
+                f"max_unpool2d: the output size along axis {AXES[axis]} is {size[axis]}, expected "
                 f"{possible[0]} to {possible[-1]} and at least 1, since {out[axis]} pixels with "
                 f"kernel_size {kernel[axis]}, stride {stride[axis]} and padding {pads[axis]} give "
                 f"{default[axis]}"

@@ -152,7 +152,7 @@ def _map(mode: str, size: int, pads: Pair) -> Taps:
 
 
 def pad(
-    x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+    x: Tensor | Array, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
     """Add a border: `pad` is (left, right, top, bottom, ...), the last axis first, as in PyTorch.
 
@@ -221,7 +221,7 @@ def _pad_edges(x: Tensor, pads: tuple[Pair, ...], mode: str, count: int) -> Tens
     return PadEdges(mode, (x.shape[-2], x.shape[-1]), (pads[-2], pads[-1]))(x)
 
 
-def crop(x: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+def crop(x: Tensor | Array, top: int, left: int, height: int, width: int) -> Tensor:
     """The part of the last two axes that begins at (top, left).
 
     Shape   x: ... H W  ->  y: ... height width

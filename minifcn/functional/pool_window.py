@@ -27,9 +27,7 @@ def pool_window(
     image = sizes["H"], sizes["W"]
     for axis in (0, 1):
         if image[axis] < 1:
-            raise ShapeError(
-                f"{op}: axis {axis + 2} ({AXES[axis]}) of x is {image[axis]}, expected at least 1"
-            )
+            raise ShapeError(f"{op}: axis {AXES[axis]} of x is {image[axis]}, expected at least 1")
     kernel = pair(op, "kernel_size", kernel_size, 1)
     step = kernel if stride is None else stride
     if not isinstance(padding, str):
@@ -45,7 +43,7 @@ def _at_most_half(op: str, pads: Sides, kernel: Pair) -> None:
     for axis in (0, 1):
         if max(pads[axis]) > kernel[axis] // 2:
             raise ShapeError(
-                f"{op}: padding along {AXES[axis]} is {max(pads[axis])}, expected at most "
+                f"{op}: padding along axis {AXES[axis]} is {max(pads[axis])}, expected at most "
                 f"{kernel[axis] // 2}, half of kernel_size {kernel[axis]}"
             )
 

@@ -11,7 +11,7 @@ Shape   x: N C H W    col: N C KH KW P Q inside, N CKK PQ for the public functio
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ def _windows() -> Iterator[Window]:
 
 
 def unfold(
-    x: Tensor,
+    x: Tensor | Array,
     kernel_size: int | Pair,
     dilation: int | Pair = 1,
     padding: Padding = 0,
@@ -110,8 +110,8 @@ def unfold(
 
 
 def fold(
-    col: Tensor,
-    output_size: int | Pair,
+    col: Tensor | Array,
+    output_size: int | Sequence[int],
     kernel_size: int | Pair,
     dilation: int | Pair = 1,
     padding: Padding = 0,

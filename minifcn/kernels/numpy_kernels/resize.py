@@ -53,7 +53,7 @@ def _at(places: Places, axis: int) -> tuple[Any, ...]:
     return (..., places, slice(None)) if axis == -2 else (..., places)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _moves(taps: Taps) -> tuple[Move, ...]:
     """The map as a few reads and writes at evenly spaced places."""
     moves = []
