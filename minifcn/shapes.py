@@ -85,18 +85,23 @@ def pair(op: str, name: str, value: object, least: int) -> Pair:
 
 def sides(op: str, padding: object) -> Sides:
     """int | (h, w) | ((top, bottom), (left, right)) as ((top, bottom), (left, right))."""
-    if isinstance(padding, (tuple, list)) and len(padding) == 2:
-        if all(isinstance(side, (tuple, list)) for side in padding):
-            top, bottom = pair(op, "padding along H", padding[0], 0)
-            left, right = pair(op, "padding along W", padding[1], 0)
-            return (top, bottom), (left, right)
-    elif isinstance(padding, (tuple, list)):
-        raise ShapeError(
-            f"{op}: padding is {padding!r}, expected one number, (height, width) or "
-            f"((top, bottom), (left, right))"
-        )
+    if isinstance(padding, (tuple, list)):
+        nested = [isinstance(side, (tuple, list)) for side in padding]
+        lengths = {len(side) for side in padding if isinstance(side, (tuple, list))}
+        if len(nested) != 2 or any(nested) != all(nested) or not lengths <= {2}:
+            raise ShapeError(
+                f"{op}: padding is {padding!r}, expected one number, (height, width) or "
+                f"((top, bottom), (left, right))"
+            )
+        if all(nested):
+            return _ends(op, 0, padding[0]), _ends(op, 1, padding[1])
     high, wide = pair(op, "padding", padding, 0)
     return (high, high), (wide, wide)
+
+
+def _ends(op: str, axis: int, ends: Sequence[object]) -> Pair:
+    before, after = (f"padding {place} axis {AXES[axis]}" for place in ("before", "after"))
+    return whole(op, before, ends[0], 0), whole(op, after, ends[1], 0)
 
 
 def span(kernel: int, dilation: int) -> int:

@@ -12,7 +12,6 @@ Shape   all: same; the public functions first broadcast as NumPy does
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
@@ -241,16 +240,26 @@ def sqrt(x: Tensor) -> Tensor:
     return pow(x, 0.5)
 
 
-def add_bias(op: str, y: Tensor, bias: Tensor | None, letter: str = "O") -> Tensor:
-    """y + bias along axis 1, if there is a bias."""
-    if bias is None:
-        return y
-    bias = as_tensor(bias)
+def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> Tensor | None:
+    """The bias as a tensor of one value per channel of the result, in weight's dtype; or None."""
+    if given is None:
+        return None
+    bias = as_tensor(given)
     if bias.ndim != 1:
         raise ShapeError(f"{op}: bias has {bias.ndim} axes {bias.shape}, expected 1: {letter}")
-    if bias.shape[0] != y.shape[1]:
+    if bias.shape[0] != size:
         raise ShapeError(
             f"{op}: axis 0 ({letter}) of bias is {bias.shape[0]}, but axis 1 ({letter}) of the "
-            f"result is {y.shape[1]}, expected {y.shape[1]}"
+            f"result is {size}, expected {size}"
         )
-    return y + bias.reshape(1, -1, *(1,) * (builtins.max(y.ndim, 2) - 2))
+    if bias.dtype != weight.dtype:
+        raise TypeError(
+            f"{op}: dtype of bias is {bias.dtype}, but dtype of weight is {weight.dtype}; "
+            f"convert one with .astype()"
+        )
+    return bias
+
+
+def add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    """y + bias along axis 1, if there is a bias."""
+    return y if bias is None else y + bias.reshape(1, -1, *(1,) * (y.ndim - 2))

@@ -28,7 +28,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
 from ..shapes import Padding, Pair, Shape, ShapeError, Window, bind, whole
-from .arithmetic import add_bias
+from .arithmetic import add_bias, check_bias
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,8 @@ def conv2d(
         dilation,
         groups,
     )
-    return add_bias("conv2d", Conv2d(window)(x, weight), bias)
+    bias = check_bias("conv2d", bias, weight, "O", sizes["O"])
+    return add_bias(Conv2d(window)(x, weight), bias)
 
 
 def conv_transpose2d(
@@ -192,7 +193,8 @@ def conv_transpose2d(
 
     Padding crops the result; `output_padding` makes it longer at bottom and right, with computed
     values. `output_size` chooses among the sizes that a convolution of the same arguments maps back
-    to x's. "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P + max(d (KH-1) + 1 - s, 0).
+    to x's. "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P, and as much more as
+    the last kernel spans beyond its stride.
 
     Shape   x: N O P Q, weight: O C/G KH KW, bias: C  ->  y: N C H W
             H = s (P - 1) + d (KH - 1) + 1 - top - bottom + output_padding
@@ -217,7 +219,8 @@ def conv_transpose2d(
         dilation,
         groups,
     )
-    return add_bias("conv_transpose2d", ConvTranspose2d(window)(x, weight), bias, "C")
+    bias = check_bias("conv_transpose2d", bias, weight, "C", sizes["C/G"] * groups)
+    return add_bias(ConvTranspose2d(window)(x, weight), bias)
 
 
 def conv2d_weight(
@@ -271,8 +274,11 @@ def _check_floating(op: str, **tensors: Tensor) -> None:
 
 def _kernel(op: str, weight: Tensor) -> Pair:
     KH, KW = weight.shape[2:]
-    if KH < 1 or KW < 1:
-        raise ShapeError(f"{op}: axes 2 and 3 (KH KW) of weight are {KH} {KW}, expected at least 1")
+    for axis, letter, size in ((2, "KH", KH), (3, "KW", KW)):
+        if size < 1:
+            raise ShapeError(
+                f"{op}: axis {axis} ({letter}) of weight is {size}, expected at least 1"
+            )
     return KH, KW
 
 

@@ -74,7 +74,7 @@ def test_output_size_overrules_output_padding():
         assert np.allclose(y.numpy(), transposed_by_loops(layer, x, (5, 8)))
     with pytest.raises(mf.ShapeError) as error:
         layer(x, output_size=(9, 8))
-    for fact in ("output_size", "along H is 9", "5, 6", "ConvTranspose2d(2, 3"):
+    for fact in ("output_size", "along axis 2 (H) is 9", "5, 6", "ConvTranspose2d(2, 3"):
         assert fact in str(error.value)
 
 

@@ -78,7 +78,7 @@ def test_the_convolution_is_a_copy_of_the_same_dtype():
     [
         (lambda: nn.Linear(10, 2).to_conv1x1((3, 2)), ["in_features is 10", "3 x 2 = 6"]),
         (lambda: nn.Linear(12, 2).to_conv1x1(2, "WHC"), ["order", "'WHC'", "'CHW'", "'HWC'"]),
-        (lambda: nn.Linear(12, 2).to_conv1x1((2, 0)), ["image_size along W is 0"]),
+        (lambda: nn.Linear(12, 2).to_conv1x1((2, 0)), ["image_size along axis 3 (W) is 0"]),
         (lambda: nn.Linear(0, 2), ["Linear", "in_features is 0"]),
         (lambda: nn.Linear(2, 2, False, bias_init=nn.init.ones), ["bias_init", "bias is False"]),
     ],
