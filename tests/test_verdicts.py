@@ -52,6 +52,14 @@ def test_zero_says_detached_and_counts(shape: tuple[int, ...], seed: int) -> Non
         assert judge(a, n) == f"zero where it should not be (detached?) in 1 of {n.size} elements"
 
 
+def test_what_should_be_zero_is_said_to() -> None:
+    n = numeric((3, 4), 0) * (numeric((3, 4), 1) > 0)
+    a = numeric((3, 4), 0)
+    count = int((n == 0).sum())
+    assert 0 < count < 12
+    assert judge(a, n) == f"not zero where it should be in {count} of 12 elements"
+
+
 @given(st.integers(2, 4), seeds)
 def test_square_and_oblong_transposes(size: int, seed: int) -> None:
     square, oblong = numeric((size, size), seed), numeric((size, size + 1), seed)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from ..core import VjpError
-from .conduct import NAN, findings
+from .conduct import findings
 from .examine import Finding, Settings
 from .problem import Problem, pose
 
@@ -111,30 +110,9 @@ def gradcheck(
 
 
 def _first_bad(problem: Problem, order: int, settings: Settings, seed: int) -> Finding | None:
-    return next((found for found in checked(problem, order, settings, seed) if found.verdict), None)
-
-
-def checked(problem: Problem, order: int, settings: Settings, seed: int) -> Iterator[Finding]:
-    """`findings`, where a gradient that cannot even be made is a finding too."""
-    try:
-        yield from findings(problem, order, settings, seed)
-    except VjpError as error:
-        name = f"input {error.index} of {error.op}"
-        yield Finding(order, name, None, NAN, NAN, f"{_shape_verdict(error)}: {error}")
-
-
-def _shape_verdict(error: VjpError) -> str:
-    """What a gradient of the wrong shape usually means."""
-    got, expected = error.got, error.expected
-    padded = (1,) * (len(got) - len(expected)) + expected
-    new = len(got) - len(expected)
-    if len(got) >= len(expected) and all(n in (m, 1) for m, n in zip(got, padded, strict=True)):
-        summed = [axis for axis, m in enumerate(got) if axis < new or m != padded[axis]]
-        axes = ", ".join(map(str, summed))
-        return f"missing the sum over {'axis' if len(summed) == 1 else 'axes'} {axes}"
-    if got != expected and sorted(got) == sorted(expected):
-        return "transposed"
-    return "wrong shape" if got != expected else "wrong precision"
+    return next(
+        (found for found in findings(problem, order, settings, seed) if found.verdict), None
+    )
 
 
 def gradgradcheck(fn: Callable[..., Any], inputs: Any = (), **options: Any) -> bool:

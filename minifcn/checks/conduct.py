@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..core import Tensor, _graph
+from ..core import Tensor
 from ..device import Array
+from ..graph import VjpError, reachable
 from .examine import Finding, Settings, analytic_gradients, examine
 from .problem import Problem
 
@@ -23,17 +24,39 @@ COARSE = Settings(eps=1e-2, atol=1e-2, rtol=5e-2)  # what a function that rounds
 def findings(problem: Problem, order: int, settings: Settings, seed: int) -> Iterator[Finding]:
     """What there is to say about each gradient, worst element by worst element."""
     rng = np.random.default_rng(seed)
-    upstream, complaint = _met(problem, rng)
+    try:
+        upstream, complaint = _met(problem, rng)
+    except VjpError as error:
+        complaint = _misfit(1, error)
     if complaint:
         yield complaint
         return
     yield from _judged(problem, upstream, 1, settings, rng)
     if order == 2:
-        dtypes = [y.dtype for y in problem.run()]
-        us = [u.astype(dtype) for u, dtype in zip(upstream, dtypes, strict=True)]
-        second = problem.gradient(us)
+        us = [u.astype(y.dtype) for u, y in zip(upstream, problem.run(), strict=True)]
         weights = [rng.standard_normal(tensor.shape) for tensor in problem.tensors]
-        yield from _judged(second, weights, 2, settings, rng)
+        try:
+            yield from _judged(problem.gradient(us), weights, 2, settings, rng)
+        except VjpError as error:
+            yield _misfit(2, error)
+
+
+def _misfit(order: int, error: VjpError) -> Finding:
+    """A gradient of the wrong shape, and what that usually means."""
+    got, expected, new = error.got, error.expected, len(error.got) - len(error.expected)
+    padded = (1,) * new + expected
+    if got == expected:
+        words = "wrong precision"
+    elif new >= 0 and all(n in (m, 1) for m, n in zip(got, padded, strict=True)):
+        summed = [axis for axis, m in enumerate(got) if axis < new or m != padded[axis]]
+        words = f"missing the sum over {'axis' if len(summed) == 1 else 'axes'} "
+        words += ", ".join(map(str, summed))
+    elif got != expected and sorted(got) == sorted(expected):
+        words = "transposed"
+    else:
+        words = "wrong shape"
+    name = f"input {error.index} of {error.op}"
+    return Finding(order, name, None, NAN, NAN, f"{words}: {error}")
 
 
 def _met(problem: Problem, rng: np.random.Generator) -> tuple[list[Array], Finding | None]:
@@ -127,7 +150,7 @@ def _not_finite(order: int, k: int, y: Array) -> Finding:
 
 def _rounds(problem: Problem) -> bool:
     """Whether some operator on the way works in less than float64."""
-    nodes = _graph(y._node for y in problem.run() if y._node is not None)
+    nodes = reachable(y._node for y in problem.run() if y._node is not None)
     return any(node.dtype != np.float64 for node in nodes)
 
 

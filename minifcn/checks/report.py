@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Tensor
 from .cases import Case, cases
-from .check import checked
+from .conduct import findings
 from .examine import Finding, Settings
 from .problem import Problem, Variable, floats_of
 
@@ -42,7 +42,7 @@ def _rows(case: Case, order: int, mode: str, seed: int) -> Iterator[Row]:
         return
     named = [Variable(case.names[k], x) for k, x in zip(case.smooth, leaves, strict=True)]
     problem = Problem(case.op.name, lambda: floats_of(case.call(leaves, arrays)), tuple(named))
-    for finding in checked(problem, order, Settings(mode), seed):
+    for finding in findings(problem, order, Settings(mode), seed):
         yield Row(case.op.name, case.number, finding)
 
 

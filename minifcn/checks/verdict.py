@@ -42,6 +42,8 @@ def verdict(
     where = "" if wrong.all() else f" in {int(wrong.sum())} of {wrong.size} elements"
     if not analytic[wrong].any():
         return f"zero where it should not be (detached?){where}"
+    if not (np.abs(numeric[wrong]) > tolerance[wrong]).any():
+        return f"not zero where it should be{where}"
     enough = np.count_nonzero(np.abs(numeric) > 10 * tolerance) >= 2
     if enough:
         proposals = chain(_whole(analytic, numeric), (slices or {}).items(), _moved(numeric))
