@@ -36,10 +36,10 @@ def adjoint_check(
     """
     first, others = as_tensor(inputs[0]), [as_tensor(x) for x in inputs[1:]]
     name, rng = name_of(fn), np.random.default_rng(seed)
-    x, z, elsewhere = (rng.standard_normal(first.shape) for _ in range(3))
+    x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))
 
     def f(values: Array) -> Array:
-        image: Array = fn(Tensor(values), *others).data
+        image: Array = fn(Tensor(np.asarray(values)), *others).data
         return image
 
     ax, az = f(x), f(z)
