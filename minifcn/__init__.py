@@ -16,8 +16,9 @@ import numpy as np
 from .anomaly import AnomalyError, detect_anomaly
 from .core import Op, Tensor, as_tensor, grad, ones_like, tensor, zeros_like
 from .modes import enable_grad, no_grad
-from .shapes import ShapeError, Window
+from .shapes import ShapeError
 from .versions import VersionError
+from .window import Window
 
 if TYPE_CHECKING:
     from . import functional, nn, optim

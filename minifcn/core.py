@@ -1,17 +1,14 @@
-"""core: tensors, operators, and the reverse walk that makes derivatives.
+"""core: tensors and operators, and how one asks for a derivative.
 
     y = op(x_1, ..., x_n)         forward   gives y
     g_i = sum_k gy_k dy_k/dx_i    vjp       gives every g_i from gy, written with operators again
 
-A `Tensor` is an array and, if it was recorded, the `Node` that made it. A node is (op, parents,
-kept arrays) and never points to a tensor, so a graph has no reference cycle and goes when its loss
-goes. Since vjps are written with operators, a recorded backward pass can be differentiated again.
+A `Tensor` is an array and, if it was recorded, the `Node` that made it; the reverse walk over nodes
+is in graph.py. Since vjps are written with operators, a recorded walk can be differentiated again.
 """
 
 from __future__ import annotations
 
-import inspect
-import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
@@ -20,13 +17,13 @@ import numpy as np
 
 from . import device as devices
 from . import kernels
-from .modes import mode, no_grad, recording
+from .graph import Node, arguments, reachable, walk
+from .modes import mode, no_grad
 from .operators import Operators
 from .shapes import Shape, ShapeError
-from .versions import Version, VersionError
+from .versions import Version
 
 Array = devices.Array
-_ticks = itertools.count()
 
 
 class Tensor(Operators):
@@ -103,9 +100,9 @@ class Tensor(Operators):
         if self._node is None:
             raise ValueError("backward: this tensor was not recorded; no input requires a gradient")
         seed = _seed("backward", self, gradient)
-        graph = _graph([self._node])
+        graph = reachable([self._node])
         leaves = {node for node in graph if node.op is None or node.retains}
-        found = _walk(graph, [(self._node, seed)], leaves, False, not retain_graph)
+        found = walk(graph, [(self._node, seed)], leaves, False, not retain_graph)
         while found:
             node, g = found.popitem()
             with no_grad():
@@ -126,41 +123,6 @@ class Tensor(Operators):
         made_by = f", made by {self._node.op.name}" if self._node and self._node.op else ""
         leaf = ", requires_grad=True" if self._node and self._node.op is None else ""
         return f"tensor({body}, dtype={self.data.dtype}{leaf}{made_by})"
-
-
-class Node:
-    """One recorded call: the op, the nodes of its inputs, and the arrays that its vjp names."""
-
-    __slots__ = ("dtype", "grad", "kept", "layer", "op", "order", "parents", "retains", "shape")
-
-    def __init__(
-        self,
-        op: Op | None,
-        parents: tuple[Node | None, ...],
-        kept: tuple[tuple[Array, Version, int], ...] | None,
-        y: Array,
-    ) -> None:
-        self.op, self.parents, self.kept = op, parents, kept
-        self.shape, self.dtype = y.shape, y.dtype
-        self.order = next(_ticks)  # parents always have a smaller one: a topological order for free
-        self.grad: Tensor | None = None
-        self.retains = False
-        self.layer = mode.layer
-
-    def __str__(self) -> str:
-        name = "a leaf" if self.op is None else self.op.name
-        return f"{name} (layer {self.layer})" if self.layer else name
-
-
-class VjpError(ShapeError):
-    """A vjp made a gradient that does not fit its input."""
-
-    def __init__(self, op: str, index: int, g: Tensor, parent: Node) -> None:
-        self.op, self.index, self.got, self.expected = op, index, g.shape, parent.shape
-        super().__init__(
-            f"{op}: vjp's gradient for input {index} is {g.shape} {g.dtype}, "
-            f"expected {parent.shape} {parent.dtype}"
-        )
 
 
 class Op:
@@ -189,8 +151,8 @@ class Op:
 
     def __init_subclass__(cls) -> None:
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
-        cls._inputs = tuple(_arguments(cls.forward)[2:])
-        cls._keeps = tuple(_place(cls, name) for name in _arguments(cls.vjp)[2:])
+        cls._inputs = tuple(arguments(cls.forward)[2:])
+        cls._keeps = tuple(_place(cls, name) for name in arguments(cls.vjp)[2:])
         ours = Op.registry.get(cls.name, cls).__module__.startswith("minifcn.")
         theirs = not cls.__module__.startswith("minifcn.")
         Op.registry[f"{cls.__module__}.{cls.name}" if ours and theirs else cls.name] = cls
@@ -200,7 +162,8 @@ class Op:
         arrays = [x.data for x in inputs]
         shape = self.shape(*[a.shape for a in arrays])
         k = kernels.of(self.name, arrays, self._inputs)
-        out = self.forward(k, *arrays)
+        with np.errstate(all="ignore"):  # inf and nan appear silently; mf.detect_anomaly finds them
+            out = self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
         assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
         if len(extras) != len(self.extras):
@@ -229,10 +192,6 @@ def _own(g: Tensor) -> Tensor:
     return Tensor(g.data.copy(order="K"))
 
 
-def _arguments(function: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(function).parameters)
-
-
 def _place(cls: type[Op], name: str) -> tuple[str, int]:
     """Where `cls.vjp` finds the array it calls `name`."""
     inputs = cls._inputs
@@ -246,96 +205,6 @@ def _place(cls: type[Op], name: str) -> tuple[str, int]:
         f"{cls.__name__}.vjp asks for {name!r}; it may name only {', '.join(inputs)}, y"
         f"{''.join(', ' + extra for extra in cls.extras)}"
     )
-
-
-def _graph(roots: Iterable[Node]) -> list[Node]:
-    """All nodes from which `roots` were made, newest first."""
-    seen = set(roots)
-    stack = list(seen)
-    while stack:
-        for parent in stack.pop().parents:
-            if parent is not None and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=lambda node: -node.order)
-
-
-def _walk(
-    graph: list[Node],
-    seeds: list[tuple[Node, Tensor]],
-    wanted: set[Node],
-    create_graph: bool,
-    release: bool = False,
-) -> dict[Node, Tensor]:
-    """The chain rule, newest node first: the gradient of the seeds for every wanted node.
-
-    Gradients live in a local dict, not in the graph: a second walk is safe, and each one's memory
-    goes as soon as it is passed on.
-    """
-    useful: set[Node] = set()
-    for node in reversed(graph):
-        if node in wanted or any(parent in useful for parent in node.parents if parent is not None):
-            useful.add(node)
-    flowing: dict[Node, Tensor] = {}
-    found: dict[Node, Tensor] = {}
-    with recording(create_graph):
-        for node, g in seeds:
-            _add(flowing, node, g)
-        for node in graph:
-            gy = flowing.pop(node, None)
-            if gy is None or node not in useful:
-                continue
-            if node in wanted:
-                found[node] = gy
-            if node.op is not None and any(parent in useful for parent in node.parents):
-                _pull_back(node, node.op, gy, useful, flowing)
-                if release:
-                    node.kept = None
-    return found
-
-
-def _pull_back(
-    node: Node, op: Op, gy: Tensor, useful: set[Node], flowing: dict[Node, Tensor]
-) -> None:
-    """Pass gy through one op's vjp to the parents that lead to somebody who asked."""
-    outer, mode.layer = mode.layer, f"backward of {node}"
-    try:
-        entries = op.vjp(gy, *_kept_tensors(node, op))
-        if len(entries) != len(node.parents):
-            raise TypeError(
-                f"{op.name}: vjp returned {len(entries)} gradients for {len(node.parents)} inputs"
-            )
-        for index, (parent, entry) in enumerate(zip(node.parents, entries, strict=True)):
-            if parent is None or parent not in useful or entry is None:
-                continue
-            g = entry() if callable(entry) else entry
-            if g.data.shape != parent.shape or g.data.dtype != parent.dtype:
-                raise VjpError(op.name, index, g, parent)
-            _add(flowing, parent, g)
-    finally:
-        mode.layer = outer
-
-
-def _add(flowing: dict[Node, Tensor], node: Node, g: Tensor) -> None:
-    other = flowing.get(node)
-    flowing[node] = g if other is None else other + g
-
-
-def _kept_tensors(node: Node, op: Op) -> list[Tensor]:
-    """The arrays that vjp names, as tensors that are still part of the graph."""
-    if node.kept is None:
-        raise ValueError(f"backward: {node} was already passed with retain_graph=False")
-    tensors: list[Tensor] = []
-    for (array, version, count), (kind, index) in zip(node.kept, op._keeps, strict=True):
-        if version.count != count:
-            name = _arguments(type(op).vjp)[2 + len(tensors)]
-            raise VersionError(
-                f"backward: {node} kept {name} {array.shape}, which {version.writer} has changed "
-                f"since; run the forward pass again, or write to a copy"
-            )
-        source = {"input": node.parents[index] if kind == "input" else None, "y": node}.get(kind)
-        tensors.append(Tensor._of(array, source, version))
-    return tensors
 
 
 def grad(
@@ -358,11 +227,8 @@ def grad(
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    gys = (
-        [grad_outputs]
-        if isinstance(grad_outputs, Tensor)
-        else list(grad_outputs or [None] * len(ys))
-    )
+    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
+    gys = list(given or [None] * len(ys))
     if len(gys) != len(ys):
         raise ValueError(f"grad: {len(gys)} grad_outputs for {len(ys)} outputs, expected as many")
     for index, x in enumerate(xs):
@@ -370,7 +236,7 @@ def grad(
             raise ValueError(f"grad: input {index} does not require a gradient")
     seeds = [(y._node, _seed("grad", y, g)) for y, g in zip(ys, gys, strict=True) if y._node]
     nodes = [x._node for x in xs if x._node is not None]
-    found = _walk(_graph(node for node, _ in seeds), seeds, set(nodes), create_graph)
+    found = walk(reachable(node for node, _ in seeds), seeds, set(nodes), create_graph)
     for index, node in enumerate(nodes):
         if node not in found and not allow_unused:
             raise ValueError(
@@ -405,11 +271,8 @@ def tensor(
     (dtype('float32'), dtype('float64'), dtype('int64'))
     """
     array = np.array(data.numpy() if isinstance(data, Tensor) else data, dtype=dtype)
-    if (
-        dtype is None
-        and array.dtype == np.float64
-        and not isinstance(data, (np.ndarray, np.generic, Tensor))
-    ):
+    python_numbers = not isinstance(data, (np.ndarray, np.generic, Tensor))
+    if dtype is None and python_numbers and array.dtype == np.float64:
         array = array.astype(np.float32)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: dtype is {array.dtype}, expected float, int or bool")

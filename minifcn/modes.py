@@ -1,4 +1,4 @@
-"""modes: what one thread is doing just now: recording or not, in which layer, tracing NaN or not."""
+"""modes: what one thread is doing just now: recording? in which layer? tracing NaN?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """operators: what Python's syntax means for tensors: `+`, `@`, `[]`, `.sum()`.
 
-Only names here; the mathematics is in `functional`, imported when used. This is the house's one upward
-reference.
+Only names here; the mathematics is in `functional`, imported when used. This is the house's one
+upward reference.
 """
 
 from __future__ import annotations

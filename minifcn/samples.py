@@ -1,7 +1,7 @@
 """samples: how an operator says on which inputs it wants to be tested.
 
-`Op.samples()` yields (op, *draws): one draw per input. A draw makes an array from a random generator;
-those that are not `smooth` inputs (indices, masks, cached statistics) get no derivative.
+`Op.samples()` yields (op, *draws): one draw per input. A draw makes an array from a random
+generator; those that are not `smooth` (indices, masks, cached statistics) get no derivative.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Uniform(Draw):
 
 @dataclass(frozen=True)
 class Separated(Draw):
-    """Values that differ pairwise and from 0 by at least 0.05: no finite difference meets a kink."""
+    """Values that differ pairwise and from 0 by 0.05 or more: no difference meets a kink."""
 
     def __call__(self, rng: np.random.Generator) -> Array:
         size = int(np.prod(self.shape))
@@ -62,7 +62,7 @@ class Integers(Draw):
 
 @dataclass(frozen=True)
 class Derived(Draw):
-    """An input that the caller computes from the earlier ones: `make(*earlier)`; no derivative of its own.
+    """An input that the caller computes from the earlier ones, `make(*earlier)`: no derivative.
 
     A fused gradient gets cached statistics this way. Its vjp treats them as functions of the inputs
     they come from, and so does the finite difference.

@@ -1,7 +1,7 @@
 """versions: notice that an array which a graph keeps was changed in place.
 
 Parameters are updated in place, and a backward pass that then used the new values would be silently
-wrong. Every tensor shares one `Version` with its views; a node notes the count when it keeps an array.
+wrong. A tensor shares one `Version` with its views; a node notes the count when it keeps an array.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pytest
 
 import minifcn as mf
 from minifcn import Op, ShapeError, Tensor
-from minifcn.core import Node
+from minifcn.graph import Node
 from minifcn.samples import draw
 
 

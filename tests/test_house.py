@@ -18,9 +18,9 @@ PACKAGE = ROOT / "minifcn"
 # The floors of the house, ground floor first. A room (a module or folder directly in minifcn/)
 # imports from the floors below; rooms of one floor may know each other if no cycle arises.
 FLOORS = [
-    ["shapes", "images", "modes", "versions"],
+    ["shapes", "window", "images", "modes", "versions"],
     ["device"],
-    ["kernels", "operators", "anomaly", "files"],
+    ["kernels", "operators", "anomaly", "files", "graph"],
     ["core", "autocast"],
     ["samples"],
     ["functional"],
@@ -33,7 +33,12 @@ FLOORS = [
 ]
 
 # The one upward reference: the `+`, `@`, `.sum()` of a Tensor, each imported when first called.
-UPWARD = {("minifcn/operators.py", "functional"), ("minifcn/operators.py", "core")}
+# graph.py names the types Op and Tensor of core.py for the reader; it never loads them.
+UPWARD = {
+    ("minifcn/operators.py", "functional"),
+    ("minifcn/operators.py", "core"),
+    ("minifcn/graph.py", "core"),
+}
 
 # Where CuPy may be imported, inside functions only.
 DOORS_TO_CUPY = re.compile(r"minifcn/(device\.py|kernels/cupy_\w+(\.py|/.*\.py))")

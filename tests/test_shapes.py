@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minifcn import ShapeError, Window
-from minifcn.shapes import bind, pad_word, pair, sides, span, split_pad, whole
+from minifcn.shapes import bind, pair, whole
+from minifcn.window import pad_word, sides, span, split_pad
 
 # ---- letters -----------------------------------------------------------------------------------
 

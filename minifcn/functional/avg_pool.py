@@ -20,7 +20,8 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Padding, Pair, Shape, ShapeError, Sides, Window
+from ..shapes import Pair, Shape, ShapeError
+from ..window import Padding, Sides, Window
 from .pool_window import need_floating, pool_window
 
 

@@ -3,8 +3,8 @@ r"""broadcast: repeating along an axis, and its adjoint, summing along it.
     broadcast_to   y[i, j] = x[i, 0]            gx = sum_to(gy)
     sum_to         y[i, 0] = sum_j x[i, j]      gx = broadcast_to(gy)
 
-Each stores both shapes, so its adjoint is the other with them swapped. All sums and means are made of
-this pair; every broadcast's missing sum, the classic bug, is its gradient.
+Each stores both shapes, so its adjoint is the other with them swapped. All sums and means are made
+of this pair; the sum that a broadcast's gradient needs, often forgotten, is its adjoint.
 
 Shape   x: src -> y: dst; equal ranks, and a repeated axis has size 1
 """
@@ -81,8 +81,8 @@ def broadcast_shapes(op: str, **shapes: Shape) -> Shape:
     for axis, (m, n) in enumerate(zip(long_a, long_b, strict=True)):
         if m != n and 1 not in (m, n):
             raise ShapeError(
-                f"{op}: axis {axis - rank} of {second} is {n}, but axis {axis - rank} of {first} is "
-                f"{m}, expected {m} or 1\n    {first} = {a}\n    {second} = {b}"
+                f"{op}: axis {axis - rank} of {second} is {n}, but axis {axis - rank} of {first} "
+                f"is {m}, expected {m} or 1\n    {first} = {a}\n    {second} = {b}"
             )
     return tuple(n if m == 1 else m for m, n in zip(long_a, long_b, strict=True))
 
@@ -138,7 +138,7 @@ def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def var(x: Tensor, axis: Any = None, keepdims: bool = False, correction: float = 1) -> Tensor:
-    """sum (x - mean)^2 / (n - correction) over `axis`; correction 1 as in PyTorch, 0 as in NumPy."""
+    """sum (x - mean)^2 / (n - correction) over `axis`; PyTorch corrects by 1, NumPy by 0."""
     x = as_tensor(x)
     centred = x - mean(x, axis, keepdims=True)
     count = _count(x, normal_axes("var", axis, x.ndim)) - correction

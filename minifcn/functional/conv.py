@@ -27,7 +27,8 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Padding, Pair, Shape, ShapeError, Window, bind, whole
+from ..shapes import Pair, Shape, ShapeError, bind, whole
+from ..window import Padding, Window
 from .arithmetic import add_bias, check_bias
 
 

@@ -13,8 +13,8 @@ otherwise the corners of the pictures do. z is where pixel i of y lies among tho
     nearest-exact  one tap: floor((i + 1/2) scale), the pixel whose centre is nearest
 
 Both nearest modes round scale and product to float32 whatever the dtype of x, as PyTorch does (its
-float64 forward pass alone does not, above P + Q = 128): that decides ties. nearest looks at a pixel's
-top left corner, which shifts the picture by half a pixel.
+float64 forward pass alone does not, above P + Q = 128): that decides ties. nearest looks at a
+pixel's top left corner, which shifts the picture by half a pixel.
 
 Shape   x: N C H W -> y: N C P Q
 Cost    2 multiply-adds per pixel of (H, Q) and of (P, Q) for bilinear; copies for nearest

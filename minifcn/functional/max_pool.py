@@ -21,7 +21,8 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw, Integers, Separated
-from ..shapes import Padding, Pair, Shape, Window
+from ..shapes import Pair, Shape
+from ..window import Padding, Window
 from .pool_window import pool_window
 
 

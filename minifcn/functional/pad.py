@@ -19,7 +19,8 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw, draw
-from ..shapes import Pair, Shape, ShapeError, Sides, whole
+from ..shapes import Pair, Shape, ShapeError, whole
+from ..window import Sides
 from .taps import Taps, picking, transposed
 
 MODES = ("constant", "reflect", "replicate")
@@ -177,8 +178,8 @@ def pad(
         cut = min(before, 0) + min(after, 0) if mode == "constant" else before + after
         if x.shape[axis] + cut < 0:
             raise ShapeError(
-                f"pad: axis {axis} of x is {x.shape[axis]}, but pad takes {before} and {after} there, "
-                f"expected to cut off at most {x.shape[axis]}"
+                f"pad: axis {axis} of x is {x.shape[axis]}, but pad takes {before} and {after} "
+                f"there, expected to cut off at most {x.shape[axis]}"
             )
     if mode == "constant":
         return PadValue(pads, float(value))(x) if value else Pad(pads)(x)

@@ -7,7 +7,8 @@ P = floor((H + top + bottom - d (KH - 1) - 1) / s) + 1       ceil_mode rounds up
 from __future__ import annotations
 
 from ..core import Tensor
-from ..shapes import AXES, Padding, Pair, Shape, ShapeError, Sides, Window, bind, pair, sides
+from ..shapes import AXES, Pair, Shape, ShapeError, bind, pair
+from ..window import Padding, Sides, Window, sides
 
 
 def pool_window(

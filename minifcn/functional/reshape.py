@@ -72,6 +72,8 @@ class Permute(Op):
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """`reshape(x, 2, 3)` or `reshape(x, (2, 3))`; one size may be -1.
 
+    Shape   x: any  ->  y: the sizes given, with as many elements
+
     >>> import minifcn as mf
     >>> reshape(mf.tensor([1.0, 2.0, 3.0, 4.0]), 2, -1).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
@@ -85,31 +87,42 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         dst = tuple(free if size == -1 else size for size in dst)
     if prod(dst) != prod(x.shape) or any(size < 0 for size in dst):
         raise ShapeError(
-            f"reshape: x has shape {x.shape}, {prod(x.shape)} elements, which do not fit {tuple(sizes)}"
+            f"reshape: x has shape {x.shape}, {prod(x.shape)} elements, "
+            f"which do not fit {tuple(sizes)}"
         )
     return Reshape(x.shape, dst)(x) if dst != x.shape else x
 
 
 def flatten(x: Tensor, start: int = 0) -> Tensor:
-    """All axes from `start` on as one."""
+    """All axes from `start` on as one.
+
+    Shape   x: A .. B .. D  ->  y: A .. (B .. D)
+    """
     x = as_tensor(x)
     return reshape(x, (*x.shape[:start], prod(x.shape[start:])))
 
 
 def permute(x: Tensor, *axes: Any) -> Tensor:
-    """`permute(x, 0, 2, 3, 1)` or with a tuple: axis a of the result is axis axes[a] of x."""
+    """`permute(x, 0, 2, 3, 1)` or with a tuple: axis a of the result is axis axes[a] of x.
+
+    Shape   x: any  ->  y: the same sizes in the order of `axes`
+    """
     x = as_tensor(x)
     order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
     normal = tuple(axis % x.ndim if -x.ndim <= axis < x.ndim else axis for axis in order)
     if sorted(normal) != list(range(x.ndim)):
         raise ShapeError(
-            f"permute: axes are {tuple(order)}, expected each of 0 to {x.ndim - 1} once (x: {x.shape})"
+            f"permute: axes are {tuple(order)}, expected each of 0 to {x.ndim - 1} once "
+            f"(x: {x.shape})"
         )
     return Permute(normal)(x)
 
 
 def transpose(x: Tensor, first: int, second: int) -> Tensor:
-    """Swap two axes."""
+    """Swap two axes.
+
+    Shape   x: any  ->  y: the same, with the sizes of `first` and `second` swapped
+    """
     x = as_tensor(x)
     order = list(range(x.ndim))
     for axis in (first, second):

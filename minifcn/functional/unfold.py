@@ -18,7 +18,8 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Padding, Pair, Shape, ShapeError, Window, bind, pair
+from ..shapes import Pair, Shape, ShapeError, bind, pair
+from ..window import Padding, Window
 from .reshape import reshape
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
-from ..shapes import Padding, Pair, Window, bind, pair
+from ..shapes import Pair, bind, pair
+from ..window import Padding, Window
 from . import init
 from .conv_base import Activation, ConvBase, Extras, Regularizer
 

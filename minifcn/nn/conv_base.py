@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor
-from ..shapes import Padding, Pair, pad_word, pair, sides, whole
+from ..shapes import Pair, pair, whole
+from ..window import Padding, pad_word, sides
 from . import init
 from .activation import activation_named
 from .module import Module

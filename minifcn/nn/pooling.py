@@ -6,7 +6,8 @@ from typing import Any
 
 from .. import functional as F
 from ..core import Tensor
-from ..shapes import Padding, Pair
+from ..shapes import Pair
+from ..window import Padding
 from .module import Module
 
 SizeOrNone = int | tuple[int | None, int | None] | None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import minifcn as mf
 import minifcn.functional as F
 from minifcn.kernels import numpy_kernels, reference
-from minifcn.shapes import ShapeError, Window
+from minifcn.shapes import ShapeError
+from minifcn.window import Window
 
 
 def image(shape=(2, 3, 7, 6), seed=0):

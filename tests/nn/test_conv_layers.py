@@ -9,7 +9,7 @@ import pytest
 import minifcn as mf
 from minifcn import nn
 from minifcn.kernels import reference
-from minifcn.shapes import Window
+from minifcn.window import Window
 
 THREE: Any = 3  # where something else is expected
 

@@ -1,4 +1,4 @@
-"""numpy_kernels: the CPU twin. One file per family; every public function is part of the contract."""
+"""numpy_kernels: the CPU twin. One file per family; every public function is in the contract."""
 
 from .conv import *
 from .elementwise import *

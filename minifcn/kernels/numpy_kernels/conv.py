@@ -4,7 +4,7 @@
     conv_transpose2d  x = fold(w' . g)           sum over o, then overlapping taps add up
     conv2d_weight     w = g . unfold(x)'         sum over n, i, j
 
-The column matrix is K = KH KW times as large as the image; tiles of whole output rows keep it within
+The column matrix is KH KW times as large as the image; tiles of whole output rows keep it within
 `workspace_limit`. A 1x1 window without stride or padding needs no columns: the image is the matrix.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...device import Array
-from ...shapes import Window
+from ...window import Window
 from .workspace import workspace_limit
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
@@ -54,7 +54,8 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     wt = _matrix(w, G).transpose(0, 2, 1)  # G CKK O/G
     gm = g.reshape(N, G, O // G, P * Q)
     if _is_matrix(window):
-        return np.matmul(wt, gm).reshape(N, C, H, W)
+        image: Array = np.matmul(wt, gm).reshape(N, C, H, W)
+        return image
     x = np.zeros((N, C, *_padded_size(window)), g.dtype)
     for n, rows in _tiles_of(N, C, g.dtype.itemsize, window):
         col = np.matmul(wt, gm[n, :, :, rows[0] * Q : rows[1] * Q])  # G CKK rows*Q
@@ -157,9 +158,7 @@ def _columns(source: Array, window: Window, rows: Rows) -> Array:
     return col
 
 
-def _add_columns(
-    x: Array, col: Array, window: Window, rows: Rows, leading: bool = False
-) -> None:
+def _add_columns(x: Array, col: Array, window: Window, rows: Rows, leading: bool = False) -> None:
     """The adjoint of `_columns`: each tap adds its column where it was read.
 
     col is (C, KH, KW, rows, Q), or (KH, KW, N, C, rows, Q) with `leading`.
@@ -173,10 +172,10 @@ def _tiles(x: Array, window: Window) -> Iterator[tuple[int, Rows]]:
 
 
 def _tiles_of(N: int, C: int, itemsize: int, window: Window) -> Iterator[tuple[int, Rows]]:
-    """(image, output rows) such that a tile's columns fit the cache if they can, the limit always."""
+    """(image, output rows): a tile's columns fit the cache if they can, the limit always."""
     P, Q = window.out
     row = max(C * window.kernel[0] * window.kernel[1] * Q * itemsize, 1)
-    # Few rows waste the matrix product, so at least 4 of them, within the limit; never less than one.
+    # Few rows waste the matrix product, so at least 4, within the limit; never less than one.
     count = max(min(max(CACHE // row, 4), workspace_limit() // row), 1)
     for n in range(N):
         for i in range(0, P, count):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...device import Array
-from ...shapes import Sides, Window
+from ...window import Sides, Window
 
 __all__ = [
     "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices",

@@ -1,8 +1,8 @@
 """Separable linear maps: down the rows and across the columns, one tap of every output at a time.
 
-Enlarging three times, output i = 3 m + r reads input m + const: the outputs of one phase r are evenly
-spaced, and so are the pixels they read. So each tap is a few strided slices, without index arrays;
-only odd ratios need those.
+Enlarging three times, output i = 3 m + r reads input m + const: the outputs of one phase r are
+evenly spaced, and so are the pixels they read. So each tap is a few strided slices, without index
+arrays; only odd ratios need those.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _places(indices: list[int]) -> Places:
 
 
 def _evenly(outputs: list[int], inputs: list[int]) -> list[list[int]]:
-    """Positions in both lists in groups evenly spaced in both, if few groups will do; else in one."""
+    """Positions in both lists, in groups evenly spaced in both if few will do; else in one."""
     count = len(outputs)
     best, fewest = [list(range(count))], MOST_SLICES + 1
     period = count // gcd(count, inputs[-1] - inputs[0] + 1)

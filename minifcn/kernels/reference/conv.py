@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...device import Array
-from ...shapes import Window
+from ...window import Window
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 

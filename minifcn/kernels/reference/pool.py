@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...device import Array
-from ...shapes import Sides, Window
+from ...window import Sides, Window
 
 __all__ = [
     "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices",
