@@ -15,8 +15,8 @@ from typing import Any
 from .common import has_split, open_split, picture_examples, spread, write_json
 
 EXAMPLES = """examples:
-  minifcn train camvid --out runs/camvid
-  minifcn train camvid --out runs/camvid --resume
+  minifcn train camvid
+  minifcn train camvid --resume
   minifcn train hotdogs --out runs/hotdogs --epochs 8
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
 """
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     default = Recipe()
     parser.add_argument("data", metavar="DATA", help="folder with the data, or 'hotdogs'")
-    parser.add_argument("--out", metavar="RUN", required=True, help="folder for the results")
+    parser.add_argument("--out", metavar="RUN", help="folder for the results (runs/NAME of DATA)")
     parser.add_argument("--resume", action="store_true", help="go on where RUN stopped")
     parser.add_argument("--epochs", type=int, default=default.epochs)
     parser.add_argument("--batch-size", type=int, default=default.batch_size)
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data import Shrunk
     from ..train.recipe import Recipe, prepare
 
-    out = Path(arguments.out)
+    out = Path(arguments.out or Path("runs") / Path(arguments.data).resolve().name)
     if (out / "checkpoint.safetensors").exists() and not arguments.resume:
         raise ValueError(f"{out} holds a run; --resume goes on with it, or choose another --out")
     split = "train" if has_split(arguments.data, "train") else None

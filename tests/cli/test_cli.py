@@ -68,6 +68,12 @@ def test_a_second_run_into_the_same_folder_is_refused(run, data, capsys):
     assert (run / "model.safetensors").read_bytes() == before
 
 
+def test_without_out_the_run_is_named_after_its_data(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(data), *TINY, "--epochs", "1"]) == 0
+    assert (tmp_path / "runs" / data.name / "model.safetensors").exists()
+
+
 def test_evaluate_prints_a_table_or_json_of_the_same_scores(run, data, capsys):
     assert main(["evaluate", str(run), str(data / "val")]) == 0
     table = capsys.readouterr().out
