@@ -552,3 +552,50 @@ def test_an_op_whose_extras_are_missing_is_told() -> None:
 
     with pytest.raises(TypeError, match=r"forgetful.*mask"):
         Forgetful()(leaf(1.0))
+
+
+# ---- numbers beside tensors ---------------------------------------------------------------------
+
+
+SCALARS = [2, 2.0, True, np.float64(2), np.float32(2), np.sqrt(4.0), np.int64(2)]
+
+
+@pytest.mark.parametrize("scalar", SCALARS, ids=lambda s: f"{type(s).__name__} {s}")
+def test_scalars_do_not_widen_single_precision(scalar: Any) -> None:
+    """x / np.sqrt(2) stays float32, as with a Python number."""
+    x = mf.tensor([1.0, 3.0], requires_grad=True)
+    c, v = float(scalar), np.array([1.0, 3.0])
+    results = {
+        "x + c": (x + scalar, v + c),
+        "c + x": (scalar + x, c + v),
+        "x - c": (x - scalar, v - c),
+        "c - x": (scalar - x, c - v),
+        "x c": (x * scalar, v * c),
+        "c x": (scalar * x, c * v),
+        "x / c": (x / scalar, v / c),
+        "c / x": (scalar / x, c / v),
+        "x ** c": (x**scalar, v**c),
+    }
+    for name, (got, expected) in results.items():
+        assert got.dtype == np.float32, name
+        assert got.tolist() == pytest.approx(expected.tolist()), name
+        assert got.requires_grad, name
+
+
+def test_whole_number_tensors_take_the_floating_dtype() -> None:
+    x = mf.tensor([1.0, 3.0], requires_grad=True)
+    n = mf.tensor([2, 4])
+    for got, expected in (
+        (x * n, [2, 12]),
+        (n * x, [2, 12]),
+        (n - x, [1, 1]),
+        (x / n, [0.5, 0.75]),
+    ):
+        assert got.dtype == np.float32 and got.tolist() == expected and got.requires_grad
+    assert (n * 3).dtype == np.int64 and (n + n).dtype == np.int64
+
+
+def test_plain_arrays_are_operands_on_either_side() -> None:
+    x, a = leaf(1.0, 2.0), np.array([3.0, 4.0])
+    for got, expected in ((x * a, [3, 8]), (a * x, [3, 8]), (a - x, [2, 2]), (a / x, [3, 2])):
+        assert isinstance(got, Tensor) and got.tolist() == expected and got.requires_grad

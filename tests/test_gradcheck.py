@@ -76,7 +76,21 @@ def test_the_options_are_checked() -> None:
             mf.gradcheck(lambda x: x, [A], **wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"eps": 0.0}, {"eps": -1e-6}, {"atol": -1.0}, {"rtol": np.nan}])
+def test_tolerances_that_mean_nothing_are_refused(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"gradcheck.*{next(iter(wrong))}"):
+        mf.gradcheck(lambda x: x * x, [A], **wrong)
+
+
+def test_identities_and_constants_pass() -> None:
+    assert mf.gradcheck(lambda x: x, [A], order=2)
+    assert mf.gradcheck(lambda x, y: (x, y, x), [A, B], order=2)
+    assert mf.gradcheck(lambda x: mf.tensor(B), [A], order=2)
+
+
 def test_something_must_be_differentiable() -> None:
+    with pytest.raises(TypeError, match="no floating tensor"):
+        mf.gradcheck(lambda x: x.argmax(axis=0), [A])
     with pytest.raises(ValueError, match="no floating input"):
         mf.gradcheck(lambda k: k, [np.arange(3)])
     with pytest.raises(TypeError, match="returned a float"):

@@ -82,6 +82,11 @@ def gradcheck(
         raise ValueError(f"gradcheck: mode is {mode!r}, expected 'full' or 'fast'")
     if kinks not in ("raise", "move"):
         raise ValueError(f"gradcheck: kinks is {kinks!r}, expected 'raise' or 'move'")
+    if not (eps > 0 and atol >= 0 and rtol >= 0):
+        raise ValueError(
+            f"gradcheck: eps, atol and rtol are {eps}, {atol} and {rtol}, expected eps above 0, "
+            f"the others at least 0"
+        )
     problem, settings = pose(fn, inputs, params), Settings(mode, eps, atol, rtol)
     low = [
         f"{v.name} is {v.tensor.dtype}" for v in problem.variables if v.tensor.dtype.itemsize < 8

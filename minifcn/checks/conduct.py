@@ -63,6 +63,8 @@ def _met(problem: Problem, rng: np.random.Generator) -> tuple[list[Array], Findi
     """A random upstream gradient; whether fn writes to its inputs, or differs when run again."""
     before = [tensor.data.copy() for tensor in problem.tensors]
     ys = [y.data.copy() for y in problem.run()]
+    if not ys:
+        raise TypeError("gradcheck: fn returned no floating tensor, so it has no gradient")
     upstream = [rng.standard_normal(y.shape) for y in ys]
     return upstream, (
         _written(problem, before)

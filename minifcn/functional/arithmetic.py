@@ -175,64 +175,77 @@ class Pow(Op):
 
 
 def _numbers(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors of one shape."""
+    """Both as tensors of one shape; whole numbers beside floating ones take their dtype."""
     a, b = as_tensor(a), as_tensor(b)
+    if a.dtype.kind == "f" and b.dtype.kind != "f":
+        b = tensor(b, dtype=a.dtype, device=b.device)
+    elif b.dtype.kind == "f" and a.dtype.kind != "f":
+        a = tensor(a, dtype=b.dtype, device=a.device)
     shape = broadcast_shapes(op, a=a.shape, b=b.shape)
     return broadcast_to(a, shape), broadcast_to(b, shape)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not hasattr(value, "dtype")
+def _number(value: Any) -> Any:
+    """A Python number, also for NumPy's scalars (which would widen float32); else None."""
+    if not isinstance(value, Real):
+        return None
+    return value.item() if hasattr(value, "item") else value
 
 
 def add(a: Any, b: Any) -> Tensor:
     """a + b, with broadcasting."""
-    if _is_number(b):
-        return Shift(b)(a)
-    if _is_number(a):
-        return Shift(a)(b)
+    left, right = _number(a), _number(b)
+    if right is not None:
+        return Shift(right)(as_tensor(a))
+    if left is not None:
+        return Shift(left)(as_tensor(b))
     return Add()(*_numbers("add", a, b))
 
 
 def sub(a: Any, b: Any) -> Tensor:
     """a - b, with broadcasting."""
-    if _is_number(b):
-        return Shift(-b)(a)
-    if _is_number(a):
-        return Shift(a)(neg(b))
+    left, right = _number(a), _number(b)
+    if right is not None:
+        return Shift(-right)(as_tensor(a))
+    if left is not None:
+        return Shift(left)(neg(b))
     return Sub()(*_numbers("sub", a, b))
 
 
 def mul(a: Any, b: Any) -> Tensor:
     """a b element by element, with broadcasting."""
-    if _is_number(b):
-        return Scale(b)(a)
-    if _is_number(a):
-        return Scale(a)(b)
+    left, right = _number(a), _number(b)
+    if right is not None:
+        return Scale(right)(as_tensor(a))
+    if left is not None:
+        return Scale(left)(as_tensor(b))
     return Mul()(*_numbers("mul", a, b))
 
 
 def div(a: Any, b: Any) -> Tensor:
     """a / b element by element, with broadcasting."""
-    if _is_number(b) and b != 0:
-        return Scale(1 / b)(a)
-    if _is_number(a):
-        return mul(Pow(-1)(as_tensor(b)), a)
-    if _is_number(b):
-        b = tensor(b, dtype=as_tensor(a).dtype, device=as_tensor(a).device)  # 0
+    left, right = _number(a), _number(b)
+    if right:
+        return Scale(1 / right)(as_tensor(a))
+    if right is not None:
+        a = as_tensor(a)
+        return Div()(*_numbers("div", a, tensor(right, dtype=a.dtype, device=a.device)))  # by 0
+    if left is not None:
+        return mul(Pow(-1)(as_tensor(b)), left)
     return Div()(*_numbers("div", a, b))
 
 
-def neg(x: Tensor) -> Tensor:
+def neg(x: Tensor | Array) -> Tensor:
     """-x."""
-    return Scale(-1)(x)
+    return Scale(-1)(as_tensor(x))
 
 
-def pow(x: Tensor, exponent: float) -> Tensor:
-    """x^p for a Python number p."""
-    if not _is_number(exponent):
-        raise TypeError(f"pow: exponent is {exponent!r}, expected a Python number")
-    return Pow(exponent)(as_tensor(x))
+def pow(x: Tensor | Array, exponent: float) -> Tensor:
+    """x^p for a number p."""
+    p = _number(exponent)
+    if p is None:
+        raise TypeError(f"pow: exponent is {exponent!r}, expected a number")
+    return Pow(p)(as_tensor(x))
 
 
 def sqrt(x: Tensor) -> Tensor:
