@@ -226,6 +226,15 @@ def test_a_kink_is_named_with_its_element() -> None:
 def test_a_kink_within_the_step_is_no_kink() -> None:
     """|x| = 1e-7 is nearer than the step 1e-6; smaller steps settle it."""
     assert mf.gradcheck(right_relu, [np.array([1e-7, -1e-7, 2.0])])
+    for mode in ("full", "fast"):  # the step grows with |x|: at 100 it is 1e-4
+        assert mf.gradcheck(lambda x: right_relu(x - 100.0), [np.array([100 + 1e-5])], mode=mode)
+
+
+def test_the_slopes_of_a_kink_are_in_the_units_of_x() -> None:
+    error = failure(lambda x: right_relu(x - 1e4), [np.array([1e4])])
+    low, high = (float(word.strip(",")) for word in error.verdict.split() if word[-1].isdigit())
+    gy = np.random.default_rng(0).standard_normal(1)[0]
+    assert sorted((low, high)) == pytest.approx(sorted((0, gy)), rel=1e-5)
 
 
 def test_a_wrong_gradient_at_a_kink_is_no_excuse() -> None:
@@ -252,6 +261,23 @@ def test_a_tie_of_maxima_is_a_kink() -> None:
 def test_a_jump_is_told_from_a_kink() -> None:
     step = faulty(lambda gy, x: gy * 0.0, lambda x: (x > 0) * 1.0)
     assert failure(step, [np.array([0.0, 1.0])]).verdict.startswith("jump")
+
+
+def test_a_kink_may_show_in_the_second_order_only() -> None:
+    """|x| at 0: gradient 0 is the central difference, but the gradient jumps from -1 to 1."""
+    assert mf.gradcheck(lambda x: x.abs(), [np.array([0.0, 1.0])])
+    error = failure(lambda x: x.abs(), [np.array([0.0, 1.0])], order=2)
+    assert error.verdict.startswith("kink") and (error.order, error.index) == (2, (0,))
+    assert mf.gradcheck(lambda x: x.abs(), [np.array([0.0, 1.0])], order=2, kinks="move")
+
+
+def test_overlapping_ties_are_kinks_whatever_the_upstream() -> None:
+    """One pixel may win in one window and lose in another: the slopes are those of each output."""
+    x = np.zeros((1, 1, 4, 4))
+    for fn in (lambda x: F.max_pool2d(x, 2, 1), lambda x: F.max_pool2d(x, 3, 1, 1)):
+        for seed in range(5):
+            assert failure(fn, [x], seed=seed).verdict.startswith("kink")
+            assert mf.gradcheck(fn, [x], kinks="move", order=2, seed=seed)
 
 
 def test_leaving_the_domain_is_said() -> None:

@@ -82,13 +82,14 @@ def probe(
     """Is the function smooth along this direction, or does it bend (kink) or jump?
 
     With smaller steps, one-sided slopes of a smooth function meet, those of a kink keep their
-    distance, and those of a jump part. `close` is what counts as meeting.
+    distance, and those of a jump grow. `close` is what counts as meeting; a jump must be larger
+    than what rounding, which also grows, may make of that.
     """
     x = problem.variables[k].tensor.data
     here = evaluate(problem, k, x)
-    gaps = []
+    gaps, centrals = [], []
     for h in (eps, eps / SHRINK, eps / SHRINK**2):
-        step = h * direction * np.maximum(1, np.abs(x))
+        step = h * direction
         above, below = evaluate(problem, k, x + step), evaluate(problem, k, x - step)
         right = [u * (a - y) / h for u, a, y in zip(upstream, above, here, strict=True)]
         left = [u * (y - b) / h for u, y, b in zip(upstream, here, below, strict=True)]
@@ -96,12 +97,16 @@ def probe(
         high = sum(float(np.maximum(a, b).sum()) for a, b in zip(right, left, strict=True))
         central = sum(float((a + b).sum()) / 2 for a, b in zip(right, left, strict=True))
         gaps.append(high - low)
+        centrals.append(central)
+    grown = max(gaps[-1], abs(centrals[-1])) > SHRINK * max(gaps[0], abs(centrals[0]))
     if not np.isfinite(gaps).all():
         kind = "edge"
+    elif grown and max(gaps[-1], abs(centrals[-1])) > SHRINK**3 * close:
+        kind = "jump"
     elif gaps[-1] <= close or gaps[-1] < gaps[0] / 2:
         kind = "smooth"
     else:
-        kind = "kink" if gaps[-1] < SHRINK * gaps[0] else "jump"
+        kind = "kink"
     return Probe(central, low, high, kind)
 
 

@@ -111,7 +111,7 @@ class _Look:
         bent: dict[tuple[int, ...], Probe] = {}
         for index in _suspects(a, numeric, tolerance)[:PROBED]:
             close = float(tolerance[index])
-            seen = self._probe(unit(a.shape, index), close)
+            seen = self._probe_at(index, close)
             if seen.kind == "smooth" and abs(a[index] - seen.slope) <= close:
                 numeric[index] = seen.slope  # a smaller step settled it
             elif _excuses(seen, float(a[index]), close):
@@ -124,7 +124,9 @@ class _Look:
             return self._finding(order, wrong[0], numeric, self._judge(rest, tolerance))
         if bent:
             index = next(iter(bent))
-            return self._finding(order, index, numeric, _bend_in_words(bent[index], len(bent)))
+            return self._finding(
+                order, index, numeric, _bend_in_words(bent[index], len(bent), order)
+            )
         worst = np.unravel_index(np.argmax(np.abs(a - numeric) / tolerance), a.shape)
         return self._finding(order, tuple(int(i) for i in worst), numeric, "")
 
@@ -156,7 +158,8 @@ class _Look:
             return a, n, None
         if abs(a - n) <= tolerance:
             return a, n, True
-        seen = self._probe(direction, tolerance)
+        along = direction * np.maximum(1, np.abs(self.problem.variables[self.k].tensor.data))
+        seen = self._probe(along, self.settings.eps, tolerance)
         return a, n, seen.kind == "smooth" and abs(a - seen.slope) <= tolerance
 
     def _halve(self, order: int, signs: Array) -> Finding:
@@ -173,17 +176,21 @@ class _Look:
             places = halves[int(np.argmax(errors))]
         index = tuple(int(i) for i in np.unravel_index(places[0], signs.shape))
         a, n, _ = self._compare(unit(signs.shape, index))
-        seen = self._probe(unit(signs.shape, index), self.settings.atol)
+        seen = self._probe_at(index, self.settings.atol)
         words = "no simple pattern: one element looked at, found by halving"
         if _excuses(seen, a, self.settings.atol):
-            words = _bend_in_words(seen, 1)
+            words = _bend_in_words(seen, 1, order)
         elif a == 0:
             words = "zero where it should not be (detached?): one element looked at"
         return Finding(order, self.name, index, a, n, words)
 
-    def _probe(self, direction: Array, tolerance: float) -> Probe:
-        eps = self.settings.eps
-        return probe(self.problem, self.k, direction, self.upstream, eps, tolerance)
+    def _probe_at(self, index: tuple[int, ...], close: float) -> Probe:
+        x = self.problem.variables[self.k].tensor.data
+        eps = self.settings.eps * max(1.0, abs(float(x[index])))
+        return self._probe(unit(x.shape, index), eps, close)
+
+    def _probe(self, direction: Array, eps: float, close: float) -> Probe:
+        return probe(self.problem, self.k, direction, self.upstream, eps, close)
 
     def _finding(self, order: int, index: tuple[int, ...], numeric: Array, words: str) -> Finding:
         a, n = float(self.analytic[index]), float(numeric[index])
@@ -225,15 +232,17 @@ def _suspects(analytic: Array, numeric: Array, tolerance: Array) -> list[tuple[i
 
 def _excuses(seen: Probe, a: float, tolerance: float) -> bool:
     """Whether a kink explains the difference: the gradient lies between the one-sided slopes."""
-    if seen.kind == "edge":
+    if seen.kind in ("edge", "jump"):
         return True
     return seen.kind != "smooth" and seen.low - tolerance <= a <= seen.high + tolerance
 
 
-def _bend_in_words(seen: Probe, count: int) -> str:
+def _bend_in_words(seen: Probe, count: int, order: int) -> str:
     if seen.kind == "edge":
         return "nan: the function is not finite one step away; try a smaller eps"
-    if seen.kind == "jump":
-        return "jump: the function is not continuous here"
     others = f", and at {count - 1} other elements" if count > 1 else ""
+    if seen.kind == "jump" and order == 1:
+        return f"jump: the function is not continuous here{others}"
+    if seen.kind == "jump":
+        return f"kink: the gradient is not continuous here{others}"
     return f"kink: one-sided slopes are {seen.low:.6g} and {seen.high:.6g}{others}"
