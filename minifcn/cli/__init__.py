@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "gradcheck")
+
+# What a user can bring about; all else is our mistake, and its traceback is wanted.
+MISTAKES = (
+    argparse.ArgumentTypeError, FloatingPointError, MemoryError, OSError, RuntimeError, ValueError,
+)  # fmt: skip
 
 EPILOG = """examples:
   minifcn demo                                      train on generated scenes, see the result
@@ -19,22 +25,36 @@ EPILOG = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; 0 if all went well, 1 for a user's mistake, 130 after Ctrl-C."""
+    """Run one subcommand; 0 if all went well, 1 for a user's mistake, 130 after Ctrl-C.
+
+    Like every program that uses argparse, it leaves with 2 if the arguments cannot be read.
+    """
     arguments = _parser().parse_args(argv)
+    code, words = 1, ""
     try:
-        code: int = arguments.run(arguments)
-        return code
+        result: int = arguments.run(arguments)
+        sys.stdout.flush()  # here, where a full disk can still be reported
+        code = result
     except KeyboardInterrupt:
-        print(f"minifcn {arguments.command}: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except (ValueError, OSError, FloatingPointError, RuntimeError, MemoryError) as error:
+        code, words = 130, "stopped"
+    except BrokenPipeError:  # the reader of a pipe, `| head`, has seen enough
+        pass
+    except MISTAKES as error:
         if arguments.debug:
             raise
-        print(f"minifcn {arguments.command}: {error or type(error).__name__}", file=sys.stderr)
-        return 1
+        words = str(error) or type(error).__name__
+    if words:
+        print(f"minifcn {arguments.command}: {words}", file=sys.stderr)
+    _end_output()
+    return code
+
+
+def _end_output() -> None:
+    """Drop what cannot be written; Python would try again, and complain, as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

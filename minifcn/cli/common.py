@@ -15,6 +15,11 @@ from ..images import write_aside
 GENERATED = "hotdogs"
 
 
+def count(number: int, noun: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def open_split(path: str, split: str | None = None) -> Any:
     """A folder with images/ and labels/, or `hotdogs`: generated scenes."""
     from ..data import FolderDataset, HotDogs

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
+
+from .arguments import folder, whole
+from .common import picture_examples, write_json
 
 EXAMPLES = """examples:
   minifcn demo
@@ -19,8 +21,12 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """[--out DIR] [--seed N]."""
-    parser.add_argument("--out", metavar="DIR", default="demo", help="folder for the results")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--out", metavar="DIR", type=folder, default="demo", help="folder for the results (demo)"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=whole(0), default=0, help="other scenes, other weights (0)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,10 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..images import write_png  # noqa: F401 - fail before the training if Pillow is missing
     from ..infer import loss_curve
     from ..train.recipe import Recipe, evaluate, prepare
-    from .common import picture_examples, write_json
 
     began = time.monotonic()
-    out = Path(arguments.out)
+    out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     scenes = HotDogs(640, seed=arguments.seed)
     held_out = scenes.held_out(100)

@@ -10,7 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from .common import write_json
+from .arguments import folder, whole
+from .common import count, write_json
 
 EXAMPLES = """examples:
   minifcn predict runs/camvid street.jpg --out seen
@@ -24,9 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN IMAGE... --out DIR [--memory MB]."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="photos, or folders of photos")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the pictures")
     parser.add_argument(
-        "--memory", type=int, default=1024, metavar="MB", help="larger photos go by tiles (1024)"
+        "--out", metavar="DIR", type=folder, required=True, help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="MB",
+        type=whole(1),
+        default=1024,
+        help="photos that need more go by tiles (1024)",
     )
 
 
@@ -40,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     predictor = replace(Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20)
     photos = _photos(arguments.images)
-    out = Path(arguments.out)
+    out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     found, failed = {}, 0
     for path in photos:
@@ -60,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in top)
         print(f"{path.name} ({W} x {H}, {seen.seconds:.2f} s): {words}")
     write_json(out / "shares.json", found)
-    print(f"{len(found)} photos in {out}", file=sys.stderr)
+    print(f"{count(len(found), 'photo')} in {out}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -119,7 +119,10 @@ def _images(folder: Path) -> list[Path]:
     """The image files, sorted by name; files that start with a dot are none."""
     place = folder / "images"
     if not place.is_dir():
-        inside = sorted(f.parent.name for f in folder.glob("*/images")) if folder.is_dir() else []
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "no such folder"
+            raise DataError(f"FolderDataset: {folder}: {what}, expected a folder with images/")
+        inside = sorted(f.parent.name for f in folder.glob("*/images"))
         hint = f"; there is {', '.join(inside)}: choose one as split" if inside else ""
         raise DataError(f"FolderDataset: {place}: no such folder, expected the images there{hint}")
     files = sorted(

@@ -27,6 +27,7 @@ from .tiles import MEMORY_LIMIT
 
 Array = NDArray[Any]
 FORMAT = 1
+MODEL = "model.safetensors"  # in the folder of a training run
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,16 @@ class Predictor:
         """From a file that `save` wrote, or the folder of a training run."""
         path = Path(path)
         if path.is_dir():
-            path = path / "model.safetensors"
+            if not (path / MODEL).is_file():
+                raise FileNotFoundError(
+                    f"load: {path}: has no {MODEL}, as a training run leaves it"
+                )
+            path = path / MODEL
         arrays, meta = files.load(path)
-        if meta.get("kind") != "model" or meta.get("format") != FORMAT:
-            raise files.FileError(f"load: {path}: is no model of this version of minifcn")
+        kind = meta.get("kind")
+        if kind != "model" or meta.get("format") != FORMAT:
+            what = f"a {kind}, " if kind != "model" else ""
+            raise files.FileError(f"load: {path}: is {what}no model of this version of minifcn")
         try:
             model = build(meta["model"])
             listed = meta["classes"]

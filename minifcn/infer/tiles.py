@@ -90,6 +90,8 @@ def predict_classes(
     """
     if x.ndim != 4 or 0 in x.shape:
         raise ValueError(f"predict: x has shape {x.shape}, expected N C H W, none of them 0")
+    if memory_limit < 1:
+        raise ValueError(f"predict: memory_limit is {memory_limit}, expected at least 1 byte")
     N, _, H, W = x.shape
     pixels = memory_limit / (N * bytes_per_pixel)
     rows, columns = plan((H, W), stride=stride, margin=margin, pixels=pixels)
@@ -132,7 +134,7 @@ def plan(
         raise ValueError(
             f"predict: memory_limit allows tiles of {pixels:.0f} pixels, but for stride {stride} "
             f"and margin {margin} the smallest tile of a {H} x {W} image is {h} x {w} = "
-            f"{h * w} pixels"
+            f"{h * w} pixels; expected {h * w / pixels:.1f} times the limit or more"
         )
     return _spans(H, best[0], stride, border), _spans(W, best[1], stride, border)
 

@@ -67,6 +67,8 @@ class Trainer:
     ) -> None:
         if epochs < 1:
             raise ValueError(f"Trainer: epochs is {epochs}, expected at least 1")
+        if evaluate_every < 1:
+            raise ValueError(f"Trainer: evaluate_every is {evaluate_every}, expected at least 1")
         if len(loader) < 1:
             raise ValueError("Trainer: the loader has no batches; batch_size exceeds the data set")
         self.model, self.optimizer, self.loader = model, optimizer, loader
@@ -135,7 +137,7 @@ class Trainer:
         with Interrupt() as interrupt:
             while self.epoch < self.epochs and not interrupt.asked:
                 self._one_epoch(interrupt)
-        if interrupt.asked:
+        if interrupt.asked and self.epoch < self.epochs:
             self.save()
             self._say(
                 f"stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.batch}"

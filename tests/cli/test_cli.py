@@ -54,8 +54,8 @@ def test_help_shows_examples(command, capsys):
 
 def test_train_leaves_all_that_it_promises(run):
     names = {path.name for path in run.iterdir()}
-    promised = {"model.safetensors", "checkpoint.safetensors", "history.json", "loss.png"}
-    assert names == promised | {"examples.png"}
+    promised = {"model.safetensors", "checkpoint.safetensors", "recipe.json", "history.json"}
+    assert names == promised | {"loss.png", "examples.png"}
     history = json.loads((run / "history.json").read_text())
     assert len(history["epochs"]) == 2 and len(history["losses"]) == 2 * 2
     assert 0 <= history["epochs"][-1]["scores"]["mIoU"] <= 1
@@ -66,6 +66,61 @@ def test_a_second_run_into_the_same_folder_is_refused(run, data, capsys):
     assert main(["train", str(data), "--out", str(run), *TINY]) == 1
     assert "--resume" in capsys.readouterr().err
     assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_resume_goes_on_by_the_recipe_of_the_run_and_refuses_another(run, data, capsys):
+    go_on = ["train", str(data), "--out", str(run), "--resume"]
+    assert main(go_on) == 0
+    assert "all 2 epochs are done" in capsys.readouterr().err
+    before = (run / "model.safetensors").read_bytes()
+    assert main([*go_on, "--lr", "0.5"]) == 1
+    error = capsys.readouterr().err
+    assert all(word in error for word in ("--lr is 0.5", "begun with 0.1", str(run)))
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", '{"epochs": 2}'])
+def test_a_run_without_a_readable_recipe_is_not_resumed(run, data, content, tmp_path, capsys):
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"never read")
+    if content is not None:
+        (tmp_path / "recipe.json").write_text(content)
+    assert main(["train", str(data), "--out", str(tmp_path), "--resume"]) == 1
+    assert str(tmp_path / "recipe.json") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option, value, expected",
+    [
+        *((option, "0", "at least 1") for option in ("--epochs", "--batch-size", "--width")),
+        *((option, "0", "at least 1") for option in ("--depth", "--shrink", "--evaluate-every")),
+        *((option, "-1", "at least 0") for option in ("--lr", "--balance", "--seed", "--skips")),
+        ("--lr", "nan", "a number"),
+        ("--epochs", "2.5", "a whole number"),
+    ],
+)
+def test_an_impossible_number_is_refused_with_its_option(option, value, expected, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "anywhere", f"{option}={value}"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in (f"argument {option}", repr(value), expected))
+
+
+def test_a_shrink_beyond_the_photo_is_refused(data, tmp_path, capsys):
+    assert main(["train", str(data), "--out", str(tmp_path / "x"), "--shrink", "25"]) == 1
+    error = capsys.readouterr().err
+    assert all(word in error for word in ("--shrink is 25", "32 x 24", "at most 24"))
+
+
+@pytest.mark.parametrize("command", ["demo", "train here", "predict model photo"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_place_of_the_results_is_refused_before_the_work(
+    command, below, tmp_path, capsys
+):
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--out", f"{tmp_path / 'taken'}{below}"])
+    assert f"{tmp_path / 'taken'} is a file" in capsys.readouterr().err
 
 
 def test_without_out_the_run_is_named_after_its_data(data, tmp_path, monkeypatch):
@@ -133,7 +188,9 @@ def test_two_photos_of_one_name_are_refused_before_anything_is_written(run, tmp_
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["train", "nowhere", "--out", "x"], ("train", "nowhere")),
+        (["train", "nowhere", "--out", "x"], ("train", "nowhere", "no such folder")),
+        (["train", __file__, "--out", "x"], ("train", "test_cli.py", "is a file")),
+        (["evaluate", str(Path(__file__).parent), "x"], ("evaluate", "has no model.safetensors")),
         (["evaluate", "nowhere", "hotdogs"], ("evaluate", "nowhere", "no such file")),
         (["predict", "nowhere", "a.png", "--out", "x"], ("predict", "nowhere")),
         (["gradcheck", "conv2e"], ("gradcheck", "conv2e", "--list")),
@@ -161,6 +218,23 @@ def test_another_data_sets_classes_are_refused(run, data, tmp_path, capsys):
 def test_gradcheck_of_one_operator_passes_and_names_it(capsys):
     assert main(["gradcheck", "mul"]) == 0
     assert "mul" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_closed_pipe_is_silent_and_a_full_disk_is_one_line():
+    """Python buffers what is printed: both show only when it is written out, at the end."""
+    command = [sys.executable, "-m", "minifcn", "gradcheck", "--list"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment.pop("PYTHONUNBUFFERED", None)
+    reader, writer = os.pipe()
+    os.close(reader)
+    piped = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment)
+    os.close(writer)
+    assert (piped.returncode, piped.stderr) == (1, b"")
+    with open("/dev/full", "wb") as full:
+        filled = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, env=environment)
+    assert filled.returncode == 1
+    assert filled.stderr.startswith(b"minifcn gradcheck: ") and filled.stderr.count(b"\n") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child process")
