@@ -6,6 +6,7 @@ whatever the order of summation.
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import numpy as np
@@ -287,3 +288,24 @@ def test_the_first_of_equal_classes_wins_and_minus_infinity_never():
         return logits
 
     assert (call(forward).class_map == 298).all()
+
+
+def test_a_limit_below_the_smallest_tile_says_how_much_would_do():
+    """What the error asks for is enough; a little less is not."""
+    forward, x = network(0), image(0, 1, 2, 200, 200)
+
+    def predict(limit):
+        predict_classes(
+            forward, x, stride=STRIDE, margin=RADIUS, bytes_per_pixel=1, memory_limit=limit
+        )
+
+    with pytest.raises(ValueError, match="memory_limit allows") as caught:
+        predict(100)
+    smallest = int(re.findall(r"= (\d+) pixels", str(caught.value))[0])
+    factor = float(re.findall(r"expected ([\d.]+) times the limit", str(caught.value))[0])
+    assert factor == pytest.approx(smallest / 100, abs=0.05)
+    predict(smallest)
+    with pytest.raises(ValueError, match="memory_limit allows"):
+        predict(smallest - 1)
+    with pytest.raises(ValueError, match="memory_limit is 0, expected at least 1 byte"):
+        predict(0)

@@ -263,3 +263,28 @@ def test_epochs_below_one_are_refused(epochs):
     trainer = make()
     with pytest.raises(ValueError, match=f"epochs is {epochs}"):
         Trainer(trainer.model, trainer.optimizer, trainer.loader, epochs=epochs)
+
+
+def test_evaluate_every_no_epoch_is_refused():
+    trainer = make()
+    with pytest.raises(ValueError, match="evaluate_every is 0, expected at least 1"):
+        Trainer(trainer.model, trainer.optimizer, trainer.loader, epochs=1, evaluate_every=0)
+
+
+def test_ctrl_c_in_the_last_evaluation_does_not_call_a_whole_run_stopped(monkeypatch):
+    asked = []
+
+    class Stop(trainer_module.Interrupt):
+        def __enter__(self):
+            asked.append(self)
+            return self
+
+    def evaluate():
+        asked[-1].asked = True
+        return {}
+
+    monkeypatch.setattr(trainer_module, "Interrupt", Stop)
+    out = io.StringIO()
+    trainer = make(epochs=1, out=out, evaluate=evaluate)
+    assert len(trainer.fit()) == 1 and asked[-1].asked
+    assert "epoch 1/1" in out.getvalue() and "stopped" not in out.getvalue()
