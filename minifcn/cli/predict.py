@@ -1,6 +1,7 @@
 """predict: Say what is where on photos of any size.
 
-For each photo NAME, DIR gets NAME.png (the classes over the photo, with a legend),
+Large photos are shrunk to about the size of those that the network was trained on, unless --shrink
+says otherwise. For each photo NAME, DIR gets NAME.png (the classes over the photo, with a legend),
 NAME_classes.png (the class of each pixel as a palette image), and shares.json what share each has.
 """
 
@@ -15,18 +16,25 @@ from .common import count, write_json
 
 EXAMPLES = """examples:
   minifcn predict runs/camvid street.jpg --out seen
-  minifcn predict demo/model.safetensors photos/ --out seen --memory 512
+  minifcn predict demo photos/ --out seen
+  minifcn predict runs/camvid huge.jpg --out seen --shrink 1 --memory 512
 """
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN IMAGE... --out DIR [--memory MB]."""
+    """RUN IMAGE... --out DIR [--shrink K] [--memory MB]."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="photos, or folders of photos")
     parser.add_argument(
         "--out", metavar="DIR", type=folder, required=True, help="folder for the pictures"
+    )
+    parser.add_argument(
+        "--shrink",
+        metavar="K",
+        type=whole(1),
+        help="show the network photos K times smaller (by the size it was trained on)",
     )
     parser.add_argument(
         "--memory",
@@ -46,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..infer.predictor import Predictor
 
     predictor = replace(Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20)
+    sized: dict[int, Predictor] = {}  # each measures its memory once
     photos = _photos(arguments.images)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
@@ -57,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"minifcn predict: {error}", file=sys.stderr)
             failed += 1
             continue
-        seen = predictor(photo)
+        k = arguments.shrink or predictor.shrink_for(photo)
+        seen = sized.setdefault(k, replace(predictor, shrink=k))(photo)
         classes = predictor.classes
         write_png(out / f"{path.stem}.png", figure(photo, seen.class_map, classes))
         write_png(out / f"{path.stem}_classes.png", seen.class_map, classes.palette())
@@ -65,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         H, W = photo.shape[:2]
         top = sorted(found[path.name].items(), key=lambda item: -item[1])[:4]
         words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in top)
-        print(f"{path.name} ({W} x {H}, {seen.seconds:.2f} s): {words}")
+        print(f"{path.name} ({W} x {H}, shrink {k}, {seen.seconds:.2f} s): {words}")
     write_json(out / "shares.json", found)
     print(f"{count(len(found), 'photo')} in {out}", file=sys.stderr)
     return 1 if failed else 0

@@ -41,7 +41,7 @@ def loss_curve(
 def draw_curves(
     history: Mapping[str, Sequence[float]], *, x: str = "step", size: tuple[int, int] = (420, 720)
 ) -> UInt8:
-    """Draw what `loss_curve` writes.   Shape: -> H W 3"""
+    """Draw what `loss_curve` writes.   Shape   -> H W 3"""
     from PIL import Image
 
     series = {name: np.asarray(values, np.float64) for name, values in history.items()}
@@ -108,7 +108,7 @@ def running_mean(y: Floats, count: int) -> Floats:
 
         m_i = mean(y_j : i - count < j <= i, y_j finite)
 
-    Shape: I -> I
+    Shape   I -> I
     """
     known = np.isfinite(y)
     total = np.cumsum(np.where(known, y, 0.0))

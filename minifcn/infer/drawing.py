@@ -105,7 +105,7 @@ def _wider_font(size: int) -> Font | None:
 def magnify(picture: UInt8, factor: int) -> UInt8:
     """Repeat every pixel `factor` times, and more along an axis that stays a thin line.
 
-    Shape: h w ... -> H W ...
+    Shape   h w ... -> H W ...
     """
     for axis in (0, 1):
         thin = math.ceil(SHORT_SIDE / (picture.shape[axis] * factor))

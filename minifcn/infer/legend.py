@@ -21,7 +21,7 @@ class Entry:
 def with_legend(picture: UInt8, entries: Sequence[Entry]) -> UInt8:
     """Put a legend beside a picture, or below one that is too low for it.
 
-    Shape: h w 3 -> H W 3, larger; tiny pictures are magnified
+    Shape   h w 3 -> H W 3, larger; tiny pictures are magnified
     """
     picture = magnify(picture, magnification(max(picture.shape[:2])))
     H, W, _ = picture.shape
@@ -41,7 +41,7 @@ def with_legend(picture: UInt8, entries: Sequence[Entry]) -> UInt8:
 def legend(entries: Sequence[Entry], size: int, columns: int = 1) -> UInt8:
     """Draw the entries with text of `size` pixels, down the first column, then the next.
 
-    Shape: -> H W 3
+    Shape   -> H W 3
     """
     gap, line = size, math.ceil(1.6 * size)
     names = max((width_of(entry.name, size) for entry in entries), default=0)

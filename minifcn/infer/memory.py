@@ -21,7 +21,7 @@ def measure_bytes_per_pixel(
     Counts what Python and NumPy allocate; arrays on a GPU are not seen. Caches that the network
     fills at its first run are not counted, for a smaller image goes first.
 
-    Cost: one forward of about 192 x 192 pixels, somewhat slowed by the counting
+    Cost    one forward of about 192 x 192 pixels, somewhat slowed by the counting
     """
     side = math.ceil(PROBE_SIDE / stride) * stride
     forward(np.zeros((1, channels, stride, stride), dtype))

@@ -32,19 +32,23 @@ MODEL = "model.safetensors"  # in the folder of a training run
 
 @dataclass(frozen=True)
 class Predictor:
-    """`shrink` k: the network sees photos k times smaller, as in training; k = 1: as they are."""
+    """`shrink` k: the network sees photos k times smaller, as in training; k = 1: as they are.
+
+    `side` is the shorter side of the pictures that it saw in training, in pixels of its input.
+    """
 
     model: Module
     classes: Classes
     normalize: Normalize
     shrink: int = 1
+    side: int | None = None
     memory_limit: int = MEMORY_LIMIT
     notes: dict[str, Any] = field(default_factory=dict)  # how it was trained, for people
 
     def __call__(self, photo: NDArray[np.uint8], probability: bool = False) -> Prediction:
         """The class of every pixel of one photo of any size, by tiles if it is large.
 
-        Shape: photo H W 3 (uint8) -> class_map H W
+        Shape   photo H W 3 (uint8) -> class_map H W
         """
         model: Any = self.model
         model.eval()
@@ -60,6 +64,17 @@ class Predictor:
             memory_limit=self.memory_limit,
             probability=probability,
         )
+
+    def shrink_for(self, photo: NDArray[np.uint8]) -> int:
+        """The k that shows the network a photo about as large as those of its training.
+
+            k = max(1, round(min(H, W) / side))
+
+        Things then have the size that it has learnt, as far as they fill a photo alike.
+        """
+        if self.side is None:
+            return self.shrink
+        return max(1, round(min(photo.shape[:2]) / self.side))
 
     @cached_property
     def bytes_per_pixel(self) -> float:
@@ -101,6 +116,7 @@ class Predictor:
             "std": list(self.normalize.std),
             "input": "RGB, uint8 / 255, minus mean, divided by std, N C H W",
             "shrink": self.shrink,
+            "side": self.side,
             "notes": self.notes,
         }
         arrays = {name: t.numpy() for name, t in self.model.state_dict().items()}
@@ -128,8 +144,9 @@ class Predictor:
             classes = Classes(tuple(listed["names"]), colours, listed["void"])
             normalize = Normalize(tuple(meta["mean"]), tuple(meta["std"]))
             model.load_state_dict(arrays)
+            side = None if meta["side"] is None else int(meta["side"])
             predictor = Predictor(
-                model, classes, normalize, int(meta["shrink"]), notes=meta.get("notes", {})
+                model, classes, normalize, int(meta["shrink"]), side, notes=meta.get("notes", {})
             )
         except (KeyError, TypeError, ValueError) as error:
             raise files.FileError(f"load: {path}: {error}") from error

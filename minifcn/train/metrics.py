@@ -41,7 +41,7 @@ class Confusion:
     def add(self, prediction: Ints, target: Ints, ignore: int | None = None) -> None:
         """Count the pixels of a batch; those whose target is `ignore` do not count.
 
-        Shape: prediction, target N H W (or any other, the same for both)
+        Shape   prediction, target N H W (or any other, the same for both)
         """
         if prediction.shape != target.shape:
             raise ValueError(
@@ -71,7 +71,7 @@ class Confusion:
 
             iou_c = m_cc / (row_c + col_c - m_cc)
 
-        Shape: K
+        Shape   K
         """
         hit = np.diag(self.matrix)
         return _ratio(hit, self.matrix.sum(axis=1) + self.matrix.sum(axis=0) - hit)
@@ -82,7 +82,7 @@ class Confusion:
 
             accuracy_c = m_cc / row_c
 
-        Shape: K
+        Shape   K
         """
         return _ratio(np.diag(self.matrix), self.matrix.sum(axis=1))
 
@@ -92,7 +92,7 @@ class Confusion:
 
             share_c = row_c / total
 
-        Shape: K
+        Shape   K
         """
         return _ratio(self.matrix.sum(axis=1), self.matrix.sum())
 

@@ -102,7 +102,8 @@ def prepare(
     model = build(config, rng)
     normalize = Normalize(PHOTO_MEAN, PHOTO_STD)
     notes = {"recipe": asdict(recipe), "images": len(train_set)}
-    predictor = Predictor(model, classes, normalize, shrink, notes=notes)
+    side = min(train_set[0][0].shape[:2])
+    predictor = Predictor(model, classes, normalize, shrink, side, notes=notes)
     loader = Loader(
         train_set,
         recipe.batch_size,

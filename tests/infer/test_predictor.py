@@ -93,3 +93,14 @@ def test_bad_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FileError, match="cut.safetensors"):
         Predictor.load(path)
+
+
+@pytest.mark.parametrize(
+    "size, side, k",
+    [((90, 120), 90, 1), ((360, 480), 180, 2), ((3000, 4000), 96, 31), ((1, 9), 90, 1)],
+)
+def test_a_photo_is_shown_about_as_large_as_those_of_the_training(size, side, k):
+    fitting = predictor(shrink=5, side=side).shrink_for(np.zeros((*size, 3), np.uint8))
+    assert fitting == k
+    assert fitting == 1 or abs(min(size) / k - side) <= side / 2
+    assert predictor(shrink=5).shrink_for(np.zeros((*size, 3), np.uint8)) == 5
