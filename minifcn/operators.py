@@ -190,8 +190,8 @@ class Operators:
     def reshape(self, *shape: Any) -> Tensor:
         return _f().reshape(self, *shape)
 
-    def flatten(self, start: int = 0) -> Tensor:
-        return _f().flatten(self, start)
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        return _f().flatten(self, start_dim, end_dim)
 
     def transpose(self, first: int, second: int) -> Tensor:
         return _f().transpose(self, first, second)

@@ -1,4 +1,4 @@
-"""functional: the operators, an adjoint pair or triad per file. `import minifcn.functional as F`."""
+"""functional: operators, an adjoint pair or triad per file. `import minifcn.functional as F`."""
 
 from .activation import clamp, leaky_relu, relu
 from .adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d

@@ -16,13 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, isinf
-from numbers import Real
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Separated, draw
-from ..shapes import Shape
+from ..shapes import Shape, real
 from .exponential import floating
 
 
@@ -180,7 +179,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
     [-0.5, 2.0]
     """
     x = floating("leaky_relu", x)
-    return LeakyRelu(_number("leaky_relu", "negative_slope", negative_slope))(x)
+    return LeakyRelu(real("leaky_relu", "negative_slope", negative_slope))(x)
 
 
 def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
@@ -196,8 +195,8 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
     """
     if min is None and max is None:
         raise ValueError("clamp: min and max are both None, expected at least one number")
-    low = -inf if min is None else _number("clamp", "min", min)
-    high = inf if max is None else _number("clamp", "max", max)
+    low = -inf if min is None else real("clamp", "min", min)
+    high = inf if max is None else real("clamp", "max", max)
     x = as_tensor(x)
     whole = all(isinf(bound) or bound.is_integer() for bound in (low, high))
     if x.dtype.kind not in ("fiu" if whole else "f"):
@@ -206,9 +205,3 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
             f"floating type{' or whole numbers' if whole else ''}; use .astype()"
         )
     return Clamp(low, high)(x)
-
-
-def _number(op: str, name: str, value: object) -> float:
-    if not isinstance(value, Real):
-        raise TypeError(f"{op}: {name} is {value!r}, expected a number")
-    return float(value)

@@ -124,7 +124,7 @@ def adaptive_avg_pool2d(
 
     y[n,c,i,j] = mean of x[n,c,h,w] over floor(i H / P) <= h < ceil((i + 1) H / P), w likewise
 
-    Shape   x: N C H W  ->  y: N C P Q
+    Shape   x: N C H W -> y: N C P Q
 
     >>> import minifcn as mf
     >>> adaptive_avg_pool2d(mf.tensor([[[[1.0, 2.0, 6.0]]]]), (1, 2)).tolist()
@@ -145,7 +145,7 @@ def adaptive_max_pool2d(
 
     With `return_indices` (y, indices), indices[n,c,i,j] = h W + w.
 
-    Shape   x: N C H W  ->  y: N C P Q
+    Shape   x: N C H W -> y: N C P Q
 
     >>> import minifcn as mf
     >>> adaptive_max_pool2d(mf.tensor([[[[1.0, 2.0, 6.0]]]]), (1, 2)).tolist()
@@ -161,7 +161,7 @@ def adaptive_max_pool2d(
 def global_avg_pool2d(x: Tensor | Array) -> Tensor:
     """The mean of every channel, as an image of one pixel.
 
-    Shape   x: N C H W  ->  y: N C 1 1
+    Shape   x: N C H W -> y: N C 1 1
     """
     x = as_tensor(x)
     bind("global_avg_pool2d", x=("N C H W", x.shape))

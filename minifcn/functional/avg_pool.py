@@ -20,7 +20,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Pair, Shape, ShapeError
+from ..shapes import Pair, Shape, ShapeError, whole
 from ..window import Padding, Sides, Window
 from .pool_window import need_floating, pool_window
 
@@ -120,12 +120,10 @@ def avg_pool2d(
     x = as_tensor(x)
     window, pads = pool_window("avg_pool2d", x.shape, kernel_size, stride, padding, 1, ceil_mode)
     need_floating("avg_pool2d", x)
-    if divisor_override is not None and (
-        type(divisor_override) is not int or divisor_override == 0
-    ):
-        raise ShapeError(
-            f"avg_pool2d: divisor_override is {divisor_override!r}, expected a whole number but 0"
-        )
+    if divisor_override is not None:
+        divisor_override = whole("avg_pool2d", "divisor_override", divisor_override, None)
+        if divisor_override == 0:
+            raise ShapeError("avg_pool2d: divisor_override is 0, expected another whole number")
     (top, bottom), (left, right) = pads if count_include_pad else ((0, 0), (0, 0))
     H, W = window.image
     counts = (-top, H + bottom), (-left, W + right)

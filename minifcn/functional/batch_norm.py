@@ -32,7 +32,7 @@ from ..core import Op, Tensor, as_tensor, ones_like, zeros_like
 from ..device import Array
 from ..modes import no_grad
 from ..samples import Derived, Draw, draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, real
 from .arithmetic import Scale, pow
 from .broadcast import sum
 from .broadcast import var as variance
@@ -211,6 +211,7 @@ def batch_norm(
     """
     x = as_tensor(x)
     C = _check_input(x)
+    eps, momentum = real("batch_norm", "eps", eps, 0), real("batch_norm", "momentum", momentum)
     k = kernels.of("batch_norm", [x.data])
     weight = Tensor(k.full((C,), 1, x.data)) if weight is None else weight
     bias = Tensor(k.full((C,), 0, x.data)) if bias is None else bias
@@ -237,7 +238,7 @@ def batch_norm(
         unbiased = Scale(M / (M - 1))(var)
         _move("running_mean", running_mean, mean, momentum, x, C)
         _move("running_var", running_var, unbiased, momentum, x, C)
-    return BatchNorm(float(eps))(x, weight, bias, mean, var)
+    return BatchNorm(eps)(x, weight, bias, mean, var)
 
 
 def _move(

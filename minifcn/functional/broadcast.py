@@ -18,7 +18,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, axis_of, real, sizes
 from .reshape import reshape
 
 
@@ -89,7 +89,7 @@ def broadcast_shapes(op: str, **shapes: Shape) -> Shape:
 
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     """Repeat x along its axes of size 1, and along new leading axes, up to `shape`."""
-    x, shape = as_tensor(x), tuple(shape)
+    x, shape = as_tensor(x), sizes("broadcast_to", shape)
     if x.shape == shape:
         return x
     if len(shape) < x.ndim or broadcast_shapes("broadcast_to", shape=shape, x=x.shape) != shape:
@@ -105,12 +105,10 @@ def normal_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
         return tuple(range(ndim))
     axes = []
     for one in axis if isinstance(axis, (tuple, list)) else (axis,):
-        if not -ndim <= one < ndim:
-            raise ShapeError(f"{op}: axis is {one}, expected {-ndim} to {ndim - 1}")
-        axes.append(one % ndim)
+        axes.append(axis_of(op, "axis", one, max(ndim, 1)))  # a number counts as one axis of one
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{op}: axis {axis} names an axis twice")
-    return tuple(sorted(axes))
+    return tuple(sorted(axes)) if ndim else ()
 
 
 def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -132,17 +130,18 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Mean over `axis`; of no elements nan, as in NumPy."""
     x = as_tensor(x)
-    total = sum(x, axis, keepdims)
-    count = _count(x, normal_axes("mean", axis, x.ndim))
-    return total * (1 / count if count else float("nan"))
+    axes = normal_axes("mean", axis, x.ndim)
+    count = _count(x, axes)
+    return sum(x, axes, keepdims) * (1 / count if count else float("nan"))
 
 
 def var(x: Tensor, axis: Any = None, keepdims: bool = False, correction: float = 1) -> Tensor:
     """sum (x - mean)^2 / (n - correction) over `axis`; PyTorch corrects by 1, NumPy by 0."""
     x = as_tensor(x)
-    centred = x - mean(x, axis, keepdims=True)
-    count = _count(x, normal_axes("var", axis, x.ndim)) - correction
-    return sum(centred * centred, axis, keepdims) * (1 / count if count > 0 else float("nan"))
+    axes = normal_axes("var", axis, x.ndim)
+    count = _count(x, axes) - real("var", "correction", correction)
+    centred = x - mean(x, axes, keepdims=True)
+    return sum(centred * centred, axes, keepdims) * (1 / count if count > 0 else float("nan"))
 
 
 def _count(x: Tensor, axes: tuple[int, ...]) -> int:

@@ -16,8 +16,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
-from ..shapes import Shape, ShapeError, whole
-from .broadcast import normal_axes
+from ..shapes import Shape, ShapeError, axis_of, whole
 from .index import GetSlice, get_slice
 from .reshape import reshape
 
@@ -73,7 +72,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     xs = _tensors("cat", tensors)
     if xs[0].ndim == 0:
         raise ShapeError("cat: tensor 0 has no axes, expected at least 1; stack makes a new axis")
-    (axis,) = normal_axes("cat", dim, xs[0].ndim)
+    axis = axis_of("cat", "dim", dim, xs[0].ndim)
     for place, x in enumerate(xs):
         _same_but(axis, "cat", place, x, xs[0])
     return xs[0] if len(xs) == 1 else Concat(axis, tuple(x.shape[axis] for x in xs))(*xs)
@@ -89,7 +88,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     [[1.0, 3.0], [2.0, 4.0]]
     """
     xs = _tensors("stack", tensors)
-    (axis,) = normal_axes("stack", dim, xs[0].ndim + 1)
+    axis = axis_of("stack", "dim", dim, xs[0].ndim + 1)
     for place, x in enumerate(xs):
         _same_but(None, "stack", place, x, xs[0])
     shape = (*xs[0].shape[:axis], 1, *xs[0].shape[axis:])
@@ -106,7 +105,7 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
     [[1.0, 2.0], [3.0]]
     """
     x = as_tensor(x)
-    (axis,) = normal_axes("split", dim, x.ndim)
+    axis = _axis("split", dim, x)
     total = x.shape[axis]
     if isinstance(split_size, (tuple, list)):
         sizes = [whole("split", "split_size", size, 0) for size in split_size]
@@ -127,10 +126,16 @@ def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     Shape   x: ... S ... -> y_i: ... ceil(S / chunks) ...
     """
     x = as_tensor(x)
-    (axis,) = normal_axes("chunk", dim, x.ndim)
+    axis = _axis("chunk", dim, x)
     count = whole("chunk", "chunks", chunks, 1)
     step = -(-x.shape[axis] // count)
     return split(x, step or [0] * count, axis)
+
+
+def _axis(op: str, dim: object, x: Tensor) -> int:
+    if x.ndim == 0:
+        raise ShapeError(f"{op}: x has no axes, expected at least 1")
+    return axis_of(op, "dim", dim, x.ndim, x.shape)
 
 
 def _tensors(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:

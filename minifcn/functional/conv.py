@@ -145,7 +145,7 @@ def conv2d(
     also with stride: P = ceil(H / s), the odd pixel at bottom and right) | "same_lower" (at top and
     left).
 
-    Shape   x: N C H W, weight: O C/G KH KW, bias: O  ->  y: N O P Q
+    Shape   x: N C H W, weight: O C/G KH KW, bias: O -> y: N O P Q
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
@@ -197,7 +197,7 @@ def conv_transpose2d(
     to x's. "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P, and as much more as
     the last kernel spans beyond its stride.
 
-    Shape   x: N O P Q, weight: O C/G KH KW, bias: C  ->  y: N C H W
+    Shape   x: N O P Q, weight: O C/G KH KW, bias: C -> y: N C H W
             H = s (P - 1) + d (KH - 1) + 1 - top - bottom + output_padding
 
     >>> import minifcn as mf
@@ -237,7 +237,7 @@ def conv2d_weight(
 
     w[o,c,u,v] = sum_{n,i,j} g[n,o,i,j] x[n, c', s i + d u - p, s j + d v - p]
 
-    Shape   x: N C H W, g: N O P Q  ->  w: O C/G KH KW; P and Q are those of the convolution
+    Shape   x: N C H W, g: N O P Q -> w: O C/G KH KW; P and Q are those of the convolution
     """
     x, g = as_tensor(x), as_tensor(g)
     _check_floating("conv2d_weight", x=x, g=g)

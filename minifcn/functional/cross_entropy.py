@@ -23,7 +23,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor, ones_like
 from ..device import Array
 from ..samples import Derived, Integers, Uniform, draw
-from ..shapes import Shape, bind
+from ..shapes import Shape, bind, real
 from .broadcast import sum
 from .labels import (
     TargetWeight,
@@ -157,13 +157,12 @@ def cross_entropy(
     1.3863
     """
     check_reduction("cross_entropy", reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing!r}, expected 0 to 1")
+    label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     x, target = as_tensor(x), as_tensor(target)
     if target.dtype.kind == "f" and target.ndim == x.ndim:
         return _with_probabilities(x, target, weight, reduction, label_smoothing)
     x, target, weight, single = checked("cross_entropy", x, target, weight, ignore_index)
-    loss = CrossEntropy(ignore_index, float(label_smoothing))(x, target, weight)
+    loss = CrossEntropy(ignore_index, label_smoothing)(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
     return reduced(loss, reduction, total_weight(target, weight, ignore_index))

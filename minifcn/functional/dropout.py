@@ -19,7 +19,7 @@ from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Integers, draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, real
 from .broadcast import broadcast_to
 
 
@@ -78,8 +78,7 @@ def dropout2d(
 
 
 def _dropped(op: str, x: Tensor, draws: Shape, p: float, training: bool, generator: Any) -> Tensor:
-    if not 0 <= p <= 1:
-        raise ValueError(f"{op}: p is {p!r}, expected a probability from 0 to 1")
+    p = real(op, "p", p, 0, 1)
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     if not training or p == 0:
@@ -90,4 +89,4 @@ def _dropped(op: str, x: Tensor, draws: Shape, p: float, training: bool, generat
             f"numpy.random.default_rng(seed)"
         )
     mask = Tensor(kernels.of(op, [x.data]).keep(generator, draws, p))
-    return Dropout(float(p))(x, broadcast_to(mask, x.shape))
+    return Dropout(p)(x, broadcast_to(mask, x.shape))

@@ -18,13 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Separated, Uniform, draw
-from ..shapes import Shape
+from ..shapes import Shape, real
 from .select import where
 
 
@@ -210,10 +209,11 @@ def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     [0.0, 1000.0]
     """
     x = floating("softplus", x)
-    if not isinstance(beta, Real) or beta == 0:
-        raise ValueError(f"softplus: beta is {beta!r}, expected a number other than 0")
-    z = x * float(beta)
-    y = Softplus()(z) / float(beta)
+    beta, threshold = real("softplus", "beta", beta), real("softplus", "threshold", threshold)
+    if beta == 0:
+        raise ValueError("softplus: beta is 0, expected another number")
+    z = x * beta
+    y = Softplus()(z) / beta
     return where(as_tensor(z.data > threshold), x, y)
 
 
@@ -238,7 +238,7 @@ def abs(x: Tensor) -> Tensor:
     return Abs()(as_tensor(x))
 
 
-def floating(op: str, x: Tensor) -> Tensor:
+def floating(op: str, x: Tensor | Array) -> Tensor:
     """x as a tensor, if its dtype is a floating one."""
     x = as_tensor(x)
     if x.dtype.kind != "f":

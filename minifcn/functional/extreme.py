@@ -20,7 +20,7 @@ from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Derived, Separated, draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, axis_of, whole
 from .broadcast import normal_axes
 from .gather import ScatterAlong
 from .reshape import reshape
@@ -188,9 +188,9 @@ def _extreme(op: str, x: Tensor, axis: Any, keepdims: bool, largest: bool) -> Te
     if axis is None:
         return _shared_extreme(op, x, None, keepdims, largest)
     if x.ndim == 0:
-        normal_axes(op, axis, 1)
+        axis_of(op, "axis", axis, 1)
         return x
-    (axis,) = _axes(op, x, one_axis(op, axis))
+    (axis,) = _axes(op, x, whole(op, "axis", axis, None))
     return _without(Extreme(axis, x.shape[axis], largest)(x), (axis,), keepdims)
 
 
@@ -202,19 +202,12 @@ def _shared_extreme(op: str, x: Tensor, axis: Any, keepdims: bool, largest: bool
 def _arg_extreme(op: str, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     flat = axis is None
     rows = reshape(x.detach(), -1 if x.numel() else 0) if flat or not x.ndim else x
-    (along,) = _axes(op, rows, 0 if flat else one_axis(op, axis))
+    (along,) = _axes(op, rows, 0 if flat else whole(op, "axis", axis, None))
     k = kernels.of(op, [rows.data])
     index = Tensor(getattr(k, op)(rows.data, along))
     if flat or not x.ndim:
         return reshape(index, (1,) * x.ndim if keepdims else ())
     return _without(index, (along,), keepdims)
-
-
-def one_axis(op: str, axis: Any) -> int:
-    """`axis` as a whole number, of either sign."""
-    if isinstance(axis, bool) or not hasattr(axis, "__index__"):
-        raise TypeError(f"{op}: axis is {axis!r}, expected one whole number or None")
-    return int(axis.__index__())
 
 
 def _axes(op: str, x: Tensor, axis: Any) -> tuple[int, ...]:

@@ -18,8 +18,7 @@ from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Integers, draw
-from ..shapes import Shape, ShapeError
-from .broadcast import normal_axes
+from ..shapes import Shape, ShapeError, axis_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,9 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     [[2.0], [3.0]]
     """
     x, index = as_tensor(x), as_tensor(index)
-    (axis,) = normal_axes("gather", dim, x.ndim)
+    if x.ndim == 0:
+        raise ShapeError("gather: x has no axes, expected at least 1")
+    axis = axis_of("gather", "dim", dim, x.ndim, x.shape)
     if index.dtype.kind not in "iu":
         raise TypeError(f"gather: index has dtype {index.dtype}, expected whole numbers")
     if index.ndim != x.ndim:

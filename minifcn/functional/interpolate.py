@@ -33,7 +33,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import AXES, Pair, Shape, ShapeError, bind, pair
+from ..shapes import AXES, Pair, Shape, ShapeError, bind, one_of, pair, shown
 from .pool_window import need_floating
 from .taps import Taps, picking, transposed
 
@@ -183,8 +183,7 @@ def interpolate(
     x = as_tensor(x)
     sizes = bind("interpolate", x=("N C H W", x.shape))
     image = sizes["H"], sizes["W"]
-    if mode not in MODES:
-        raise ValueError(f"interpolate: mode is {mode!r}, expected one of {', '.join(MODES)}")
+    one_of("interpolate", "mode", mode, MODES)
     if mode != "bilinear" and align_corners is not None:
         raise ValueError(
             f"interpolate: align_corners is {align_corners}, expected None with mode {mode!r}; "
@@ -224,7 +223,7 @@ def _factors(scale_factor: float | Sequence[float] | None) -> tuple[float, float
     for axis, factor in enumerate(both):
         if not isinstance(factor, Real) or not 0 < float(factor) < math.inf:
             raise ShapeError(
-                f"interpolate: scale_factor along axis {AXES[axis]} is {factor!r}, expected "
+                f"interpolate: scale_factor along axis {AXES[axis]} is {shown(factor)}, expected "
                 f"a number above 0"
             )
     return float(both[0]), float(both[1])

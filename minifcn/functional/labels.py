@@ -19,7 +19,7 @@ from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Integers, Uniform, draw
-from ..shapes import Shape, ShapeError, bind
+from ..shapes import Shape, ShapeError, bind, one_of, whole
 from .broadcast import mean, sum
 from .reshape import reshape
 
@@ -96,8 +96,7 @@ def checked(
             f"{op}: dtype of target is {target.dtype}, expected integers: the class index of each "
             f"{'pixel' if rest else 'sample'}"
         )
-    if isinstance(ignore_index, bool) or not hasattr(ignore_index, "__index__"):
-        raise TypeError(f"{op}: ignore_index is {ignore_index!r}, expected a whole number")
+    ignore_index = whole(op, "ignore_index", ignore_index, None)
     letters = "" if x.ndim == 1 else f"N{rest}"
     bind(op, x=("C" if x.ndim == 1 else f"N C{rest}", x.shape), target=(letters, target.shape))
     weight = class_weights(op, x, weight)
@@ -155,9 +154,7 @@ def _check_labels(op: str, target: Tensor, letters: str, classes: int, ignore_in
 
 def check_reduction(op: str, reduction: str) -> str:
     """`reduction`, if it is one of the three words."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{op}: reduction is {reduction!r}, expected 'mean', 'sum' or 'none'")
-    return reduction
+    return one_of(op, "reduction", reduction, ("mean", "sum", "none"))
 
 
 def reduced(loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:

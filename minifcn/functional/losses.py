@@ -14,7 +14,7 @@ from __future__ import annotations
 from ..core import Tensor, as_tensor
 from ..device import Array
 from ..shapes import ShapeError
-from .exponential import softplus
+from .exponential import Softplus, floating
 from .labels import check_reduction, reduced
 
 
@@ -25,7 +25,7 @@ def logsigmoid(x: Tensor | Array) -> Tensor:
     >>> logsigmoid(mf.tensor([-1000.0])).item()
     -1000.0
     """
-    return -softplus(-as_tensor(x))
+    return -Softplus()(-floating("logsigmoid", x))  # softplus(x) is x itself from 20 on
 
 
 def mse_loss(x: Tensor | Array, target: Tensor | Array, *, reduction: str = "mean") -> Tensor:

@@ -156,7 +156,7 @@ def max_pool2d(
     `return_indices` the result is (y, indices), indices[n,c,i,j] = h W + w of the winner, for
     `max_unpool2d`.
 
-    Shape   x: N C H W  ->  y: N C P Q
+    Shape   x: N C H W -> y: N C P Q
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[[[1.0, 2.0, 7.0, 0.0], [4.0, 3.0, 5.0, 6.0]]]])

@@ -116,7 +116,7 @@ def max_unpool2d(
     `max_pool2d(..., return_indices=True)`. `output_size` (its last two numbers) chooses the image
     size within one stride of the default.
 
-    Shape   x, indices: N C P Q  ->  y: N C H W    H = s (P - 1) + KH - 2 p
+    Shape   x, indices: N C P Q -> y: N C H W    H = s (P - 1) + KH - 2 p
 
     >>> import minifcn as mf
     >>> x, indices = mf.tensor([[[[8.0, 9.0]]]]), mf.tensor([[[[1, 6]]]])

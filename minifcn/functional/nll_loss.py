@@ -5,7 +5,7 @@ r"""nll_loss: pick, at every pixel, the log-probability of its label.
 
 Picking and placing: each is the other's adjoint, so together they give derivatives of every order.
 
-Shape   x: N C ..., target: N ..., weight: C  ->  y: N ...
+Shape   x: N C ..., target: N ..., weight: C -> y: N ...
 """
 
 from __future__ import annotations

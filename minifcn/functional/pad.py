@@ -19,7 +19,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw, draw
-from ..shapes import Pair, Shape, ShapeError, whole
+from ..shapes import Pair, Shape, ShapeError, one_of, real, whole
 from ..window import Sides
 from .taps import Taps, picking, transposed
 
@@ -171,8 +171,7 @@ def pad(
     [[1.0, 1.0, 1.0, 2.0]]
     """
     x = as_tensor(x)
-    if mode not in MODES:
-        raise ValueError(f"pad: mode is {mode!r}, expected one of {', '.join(MODES)}")
+    one_of("pad", "mode", mode, MODES)
     pads = _pairs(x.shape, pad)
     for axis, (before, after) in enumerate(pads):
         cut = min(before, 0) + min(after, 0) if mode == "constant" else before + after
@@ -181,9 +180,10 @@ def pad(
                 f"pad: axis {axis} of x is {x.shape[axis]}, but pad takes {before} and {after} "
                 f"there, expected to cut off at most {x.shape[axis]}"
             )
+    number = 0.0 if value is None else real("pad", "value", value)
     if mode == "constant":
-        return PadValue(pads, float(value))(x) if value else Pad(pads)(x)
-    if value:
+        return PadValue(pads, number)(x) if number else Pad(pads)(x)
+    if number:
         raise ValueError(f"pad: value is {value}, expected none with mode {mode!r}")
     return _pad_edges(x, pads, mode, len(pad))
 
@@ -235,10 +235,21 @@ def crop(x: Tensor | Array, top: int, left: int, height: int, width: int) -> Ten
     if x.ndim < 2:
         raise ShapeError(f"crop: x has {x.ndim} axes {x.shape}, expected at least 2: ... H W")
     H, W = x.shape[-2:]
+    top, height = _box(-2, "H", top=top, height=height)
+    left, width = _box(-1, "W", left=left, width=width)
     for axis, start, size, whole_size in ((-2, top, height, H), (-1, left, width, W)):
-        if start < 0 or size < 0 or start + size > whole_size:
+        if start + size > whole_size:
             raise ShapeError(
                 f"crop: axis {axis} ({'H' if axis == -2 else 'W'}) of x is {whole_size}, which "
                 f"does not hold pixels {start} to {start + size - 1}"
             )
     return pad(x, (-left, left + width - W, -top, top + height - H))
+
+
+def _box(axis: int, letter: str, **numbers: int) -> Pair:
+    """Start and size of a crop along one axis."""
+    start, size = (
+        whole("crop", f"{name} along axis {axis} ({letter})", number, 0)
+        for name, number in numbers.items()
+    )
+    return start, size

@@ -16,7 +16,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, axis_of, sizes, whole
 
 
 @dataclass(frozen=True)
@@ -79,27 +79,34 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
     [[1.0, 2.0], [3.0, 4.0]]
     """
     x = as_tensor(x)
-    sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    dst = tuple(int(size) for size in sizes)
+    dst = sizes("reshape", shape[0] if len(shape) == 1 else shape, -1)
+    asked = dst
     if dst.count(-1) == 1:
         known = prod(size for size in dst if size != -1)
         free = prod(x.shape) // known if known else 0
         dst = tuple(free if size == -1 else size for size in dst)
     if prod(dst) != prod(x.shape) or any(size < 0 for size in dst):
         raise ShapeError(
-            f"reshape: x has shape {x.shape}, {prod(x.shape)} elements, "
-            f"which do not fit {tuple(sizes)}"
+            f"reshape: x has shape {x.shape}, {prod(x.shape)} elements, which do not fit {asked}"
         )
     return Reshape(x.shape, dst)(x) if dst != x.shape else x
 
 
-def flatten(x: Tensor, start: int = 0) -> Tensor:
-    """All axes from `start` on as one.
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Axes start_dim to end_dim, that one included, as one.
 
-    Shape   x: A .. B .. D  ->  y: A .. (B .. D)
+    Shape   x: A .. B .. C .. D  ->  y: A .. (B .. C) .. D
+
+    >>> import minifcn as mf
+    >>> flatten(mf.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 1).tolist()
+    [[1.0, 2.0, 3.0, 4.0]]
     """
     x = as_tensor(x)
-    return reshape(x, (*x.shape[:start], prod(x.shape[start:])))
+    first = axis_of("flatten", "start_dim", start_dim, max(x.ndim, 1))
+    last = axis_of("flatten", "end_dim", end_dim, max(x.ndim, 1))
+    if first > last:
+        raise ShapeError(f"flatten: start_dim is {start_dim}, which comes after end_dim {end_dim}")
+    return reshape(x, (*x.shape[:first], prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
 
 def permute(x: Tensor, *axes: Any) -> Tensor:
@@ -108,7 +115,8 @@ def permute(x: Tensor, *axes: Any) -> Tensor:
     Shape   x: any  ->  y: the same sizes in the order of `axes`
     """
     x = as_tensor(x)
-    order = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    given = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+    order = [whole("permute", "axes", axis, None) for axis in given]
     normal = tuple(axis % x.ndim if -x.ndim <= axis < x.ndim else axis for axis in order)
     if sorted(normal) != list(range(x.ndim)):
         raise ShapeError(
@@ -125,10 +133,6 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
     """
     x = as_tensor(x)
     order = list(range(x.ndim))
-    for axis in (first, second):
-        if not -x.ndim <= axis < x.ndim:
-            raise ShapeError(
-                f"transpose: axis is {axis}, expected {-x.ndim} to {x.ndim - 1} (x: {x.shape})"
-            )
-    order[first], order[second] = order[second], order[first]
+    a, b = (axis_of("transpose", "axis", axis, x.ndim, x.shape) for axis in (first, second))
+    order[a], order[b] = order[b], order[a]
     return Permute(tuple(order))(x)

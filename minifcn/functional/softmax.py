@@ -17,7 +17,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, axis_of
 from .broadcast import sum
 from .exponential import exp
 from .reshape import reshape
@@ -88,7 +88,4 @@ def _checked(op: str, x: Tensor | Array, dim: int) -> tuple[Tensor, int]:
     x = as_tensor(x)
     if x.dtype.kind != "f":
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
-    rank = x.ndim or 1
-    if isinstance(dim, bool) or not isinstance(dim, int) or not -rank <= dim < rank:
-        raise ShapeError(f"{op}: dim is {dim!r}, expected {-rank} to {rank - 1} (x: {x.shape})")
-    return x, dim % rank
+    return x, axis_of(op, "dim", dim, x.ndim or 1, x.shape)

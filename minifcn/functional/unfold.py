@@ -95,7 +95,7 @@ def unfold(
 
     col[n, (c KH + u) KW + v, i Q + j] = x[n, c, s i + d u - p, s j + d v - p]
 
-    Shape   x: N C H W  ->  col: N CKK PQ
+    Shape   x: N C H W -> col: N CKK PQ
 
     >>> import minifcn as mf
     >>> unfold(mf.tensor([[[[1.0, 2.0, 3.0]]]]), (1, 2)).tolist()
@@ -120,7 +120,7 @@ def fold(
 ) -> Tensor:
     """Add columns back into an image where `unfold` took them (col2im); its adjoint.
 
-    Shape   col: N CKK PQ  ->  x: N C H W, (H, W) = output_size
+    Shape   col: N CKK PQ -> x: N C H W, (H, W) = output_size
 
     >>> import minifcn as mf
     >>> fold(mf.tensor([[[1.0, 2.0], [2.0, 3.0]]]), (1, 3), (1, 2)).tolist()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from math import prod
 from typing import Any
 
 from .. import functional as F
 from ..core import Tensor
-from ..shapes import ShapeError
 from .module import Module
 
 
@@ -128,13 +126,4 @@ class Flatten(Module):
         self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, x: Tensor) -> Tensor:
-        ends = []
-        for name, axis in (("start_dim", self.start_dim), ("end_dim", self.end_dim)):
-            if not -x.ndim <= axis < x.ndim:
-                raise ShapeError(f"Flatten: {name} is {axis}, expected {-x.ndim} to {x.ndim - 1}")
-            ends.append(axis % x.ndim)
-        first, last = ends
-        if first > last:
-            raise ShapeError(f"Flatten: start_dim {first} comes after end_dim {last}")
-        middle = prod(x.shape[first : last + 1])
-        return F.reshape(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
+        return F.flatten(x, self.start_dim, self.end_dim)

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
+from ..shapes import real
 from .activation import not_in_place
 from .module import Module
 from .seed import stream
@@ -22,8 +23,7 @@ class _Dropout(Module):
     ) -> None:
         layer = type(self).__name__
         not_in_place(layer, inplace)
-        if not 0 <= p <= 1:
-            raise ValueError(f"{layer}: p is {p}, expected 0 to 1")
+        p = real(layer, "p", p, 0, 1)
         if generator is not None and seed is not None:
             raise ValueError(f"{layer}: generator and seed are both given, expected one of them")
         self.p = p

@@ -102,7 +102,7 @@ def test_whole_numbers_are_refused():
     ],
 )
 def test_what_cannot_be_divided_is_explained(arguments, facts):
-    with pytest.raises(ShapeError) as error:
+    with pytest.raises((ShapeError, TypeError)) as error:
         F.avg_pool2d(image(), **arguments)
     for fact in ["avg_pool2d", *facts]:
         assert fact in str(error.value)

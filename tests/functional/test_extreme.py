@@ -107,5 +107,5 @@ def test_a_wrong_axis_is_refused(call) -> None:
     for axis in (1.0, True, (0, 1)):
         with pytest.raises(TypeError) as refused:
             call(t, axis)
-        for fact in (f"{call.__name__}:", f"axis is {axis}", "expected one whole number"):
+        for fact in (f"{call.__name__}:", f"axis is {axis}", "expected a whole number"):
             assert fact in str(refused.value)

@@ -95,3 +95,14 @@ class TestErrors:
     def test_an_unknown_reduction(self, loss):
         facts = "reduction is 'average'", "'mean'"
         self.refused(ValueError, loss, np.zeros(3), np.zeros(3), reduction="average", facts=facts)
+
+
+def test_logsigmoid_bends_where_softplus_is_cut_off():
+    """From -20 down it was x itself, so that its third derivative was 0."""
+    at = -25.0
+    x = mf.tensor(np.array([at]), requires_grad=True)
+    g = F.logsigmoid(x)
+    for _ in range(3):
+        (g,) = mf.grad(g, x, create_graph=True)
+    e = math.exp(at)  # log sigmoid(x) = x - e^x + e^2x / 2 - ...
+    assert g.item() == pytest.approx(-e + 4 * e * e, rel=1e-12)

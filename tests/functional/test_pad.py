@@ -143,7 +143,8 @@ def test_there_is_nothing_to_copy_in_an_empty_row():
     ("box", "facts"),
     [
         ((2, 0, 3, 5), ["axis -2 (H)", "4", "2 to 4"]),
-        ((0, -1, 4, 2), ["axis -1 (W)", "5", "-1 to 0"]),
+        ((0, 4, 4, 2), ["axis -1 (W)", "5", "4 to 5"]),
+        ((0, -1, 4, 2), ["left", "axis -1 (W)", "-1", "at least 0"]),
     ],
 )
 def test_a_crop_must_lie_in_the_picture(box, facts):

@@ -76,7 +76,10 @@ def test_flatten(dims, shape):
     assert np.array_equal(y.ravel(), x.ravel())
 
 
-@pytest.mark.parametrize(("dims", "fact"), [((4,), "start_dim is 4"), ((2, 1), "2 comes after")])
+@pytest.mark.parametrize(
+    ("dims", "fact"),
+    [((4,), "start_dim is 4"), ((2, 1), "start_dim is 2, which comes after end_dim 1")],
+)
 def test_flatten_mistakes(dims, fact):
     with pytest.raises(mf.ShapeError, match=fact):
         nn.Flatten(*dims)(mf.tensor(np.zeros((1, 2, 3, 4))))
