@@ -24,7 +24,7 @@ FLOORS = [
     ["core", "autocast"],
     ["samples"],
     ["functional"],
-    ["nn", "optim", "gradcheck", "checks"],
+    ["nn", "optim", "checks"],
     ["models"],
     ["data", "train", "infer", "interop", "study"],
     ["__init__"],
