@@ -36,7 +36,7 @@ def read_image(path: FilePath) -> UInt8:
     The EXIF orientation is applied; grey, palette and CMYK become RGB; transparency is laid over
     white; 16-bit grey is scaled by 255/65535. Float pictures have no known range and are refused.
 
-    Shape: H W 3
+    Shape   H W 3
     """
     with _opened("read_image", path) as image:
         from PIL import ImageOps
@@ -48,7 +48,7 @@ def read_image(path: FilePath) -> UInt8:
 def read_label(path: FilePath) -> UInt8:
     """Read a label: the palette indices or grey values of a PNG, as they were stored.
 
-    Shape: H W
+    Shape   H W
     """
     with _opened("read_label", path) as image:
         if image.format == "JPEG":
@@ -73,7 +73,7 @@ def read_label(path: FilePath) -> UInt8:
 def write_png(path: FilePath, array: UInt8, palette: ArrayLike | None = None) -> None:
     """Write a PNG: RGB from H W 3, grey or (with a palette of K RGB colours) indices from H W.
 
-    Shape: array H W or H W 3, palette K 3
+    Shape   array: H W or H W 3, palette: K 3
     """
     from PIL import Image
 
@@ -106,7 +106,7 @@ def write_aside(path: FilePath) -> Iterator[BinaryIO]:
 def resize_image(image: UInt8, size: tuple[int, int]) -> UInt8:
     """Resize a picture to `size` = (H, W): bilinear, antialiased where it shrinks.
 
-    Shape: h w [3] -> H W [3]
+    Shape   h w [3] -> H W [3]
     """
     from PIL import Image
 
@@ -123,7 +123,7 @@ def resize_label(label: UInt8, size: tuple[int, int]) -> UInt8:
 
         y_ij = x[floor((i + 1/2) h/H), floor((j + 1/2) w/W)]
 
-    Shape: h w -> H W
+    Shape   h w -> H W
     """
     if label.ndim != 2 or 0 in label.shape:
         raise ValueError(f"resize_label: label has shape {label.shape}, expected H W, both >= 1")

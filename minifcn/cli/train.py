@@ -25,7 +25,7 @@ EXAMPLES = """examples:
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
 """
 
-# Photos are shrunk until they have at most so many pixels: CamVid then trains in half an hour.
+# Photos are shrunk until they have at most so many pixels: the work of a step grows with them.
 PIXELS = 64_000
 
 

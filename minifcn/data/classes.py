@@ -56,7 +56,7 @@ class Classes:
         return known if self.void is None or self.void in known else (*known, self.void)
 
     def palette(self) -> NDArray[np.uint8]:
-        """A colour for each of the 256 values of a label pixel.   Shape: -> 256 3"""
+        """A colour for each of the 256 values of a label pixel.   Shape   -> 256 3"""
         return np.array(self.colours + voc_colours(256)[len(self.names) :], dtype=np.uint8)
 
     @classmethod

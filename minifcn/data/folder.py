@@ -32,7 +32,7 @@ class FolderDataset:
     labels to the nearest pixel. With `cache` what was read is kept (read-only). Labels may be
     palette or grey PNGs; photos lie as their EXIF orientation says.
 
-    Shape: ds[i] -> image H W 3, label H W; both uint8
+    Shape   ds[i] -> image H W 3, label H W; both uint8
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Dataset(Protocol):
 class Normalize:
     """From pixels to numbers around 0, per colour.   x = (pixel/255 - mean) / std
 
-    Shape: uint8 H W 3 -> float32 3 H W, or N H W 3 -> N 3 H W
+    Shape   uint8 H W 3 -> float32 3 H W, or N H W 3 -> N 3 H W
 
     >>> pixel = np.array([[[0, 255, 51]]], dtype=np.uint8)
     >>> Normalize(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25))(pixel).ravel().round(3)
@@ -80,7 +80,7 @@ class Loader:
     `transform(rng, image, label)` gets a generator of its own for each (seed, epoch, image).
     `prefetch` batches are made ahead in a thread; 0 makes each when it is asked for.
 
-    Shape: x float32 N 3 H W, target int64 N H W; void pixels keep their value (`classes.void`)
+    Shape   x: float32 N 3 H W, target: int64 N H W; void pixels keep their value (`classes.void`)
 
     >>> from minifcn.data import HotDogs
     >>> loader = Loader(HotDogs(10), batch_size=4)

@@ -47,7 +47,7 @@ class Shrunk:
 
 
 def shrink_image(image: UInt8, k: int) -> UInt8:
-    """The mean of k x k pixels, rounded.   Shape: H W 3 -> ceil(H/k) ceil(W/k) 3"""
+    """The mean of k x k pixels, rounded.   Shape   H W 3 -> ceil(H/k) ceil(W/k) 3"""
     whole = _whole(image, k).astype(np.uint32)
     H, W = whole.shape[:2]
     total = whole.reshape(H // k, k, W // k, k, 3).sum(axis=(1, 3))  # H/k W/k 3

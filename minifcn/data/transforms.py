@@ -61,7 +61,7 @@ class RandomCrop:
 
     A smaller image is first laid at a random place on a ground of its mean colour, labelled `void`.
 
-    Shape: h w 3, h w -> H W 3, H W
+    Shape   h w 3, h w -> H W 3, H W
     """
 
     size: tuple[int, int]
@@ -125,7 +125,7 @@ class RandomScale:
 class Resize:
     """Resize to `size` = (H, W): the image bilinear, antialiased, the label to the nearest pixel.
 
-    Shape: h w 3, h w -> H W 3, H W
+    Shape   h w 3, h w -> H W 3, H W
     """
 
     size: tuple[int, int]

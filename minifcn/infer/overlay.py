@@ -33,7 +33,7 @@ def figure(
 
     A class called "background" is left as the photo shows it.
 
-    Shape   image H W 3, class_map H W -> a larger picture h w 3
+    Shape   image: H W 3, class_map: H W -> a larger picture h w 3
     """
     clear = [k for k, name in enumerate(classes.names) if name.lower() == "background"]
     drawn = overlay(image, class_map, classes.colours, alpha=alpha, clear=clear, outline=outline)
@@ -67,7 +67,7 @@ def overlay(
     Pixels of the classes in `clear` stay as they are. `outline` draws the border of each class in
     its full colour.
 
-    Shape   image H W 3, class_map H W -> H W 3
+    Shape   image: H W 3, class_map: H W -> H W 3
     """
     from PIL import Image
 
@@ -106,7 +106,7 @@ def shares(class_map: Labels, names: Sequence[str]) -> dict[str, float]:
 
         share_k = number of pixels of class k / number of pixels
 
-    Shape   class_map H W
+    Shape   class_map: H W
     """
     _check_range("shares", class_map, len(names))
     count = np.bincount(class_map.ravel(), minlength=len(names))

@@ -15,7 +15,7 @@ def panel(
 
     All pictures are magnified alike, if they are tiny.
 
-    Shape   pictures h w 3 -> H W 3
+    Shape   pictures: h w 3 -> H W 3
     """
     _check(rows, titles, captions)
     factor = magnification(max(max(picture.shape[:2]) for row in rows for picture in row))

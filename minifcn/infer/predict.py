@@ -30,7 +30,7 @@ class Scored(Named, Protocol):
 class Prediction:
     """What was seen: the class of each pixel, the share of each class, the time it took.
 
-    Shape   class_map uint8 H W; probability float32 H W, of the class in class_map
+    Shape   class_map: uint8 H W; probability: float32 H W, of the class in class_map
     """
 
     class_map: UInt8
@@ -58,7 +58,7 @@ def predict_image(
     `predict_classes`. Without `bytes_per_pixel` it is measured, and a photo of less than about
     192 x 192 pixels is never cut.
 
-    Shape   image H W 3
+    Shape   image: H W 3
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(

@@ -48,7 +48,7 @@ class Predictor:
     def __call__(self, photo: NDArray[np.uint8], probability: bool = False) -> Prediction:
         """The class of every pixel of one photo of any size, by tiles if it is large.
 
-        Shape   photo H W 3 (uint8) -> class_map H W
+        Shape   photo: H W 3 (uint8) -> class_map H W
         """
         model: Any = self.model
         model.eval()

@@ -85,7 +85,7 @@ def predict_classes(
     no statistics of the batch. `stride` is its total stride, `margin` how far it sees around a cell
     of stride x stride, `bytes_per_pixel` what it needs at its peak per pixel of input.
 
-    Shape   x N C H W -> N H W, twice
+    Shape   x: N C H W -> N H W, twice
     Cost    (1 + 2 margin / core)^2 times the work of the whole image
     """
     if x.ndim != 4 or 0 in x.shape:

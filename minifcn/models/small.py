@@ -6,7 +6,7 @@
 Pooling rounds up, so that an image of any size, 1 pixel too, has a feature at every stage, and
 pixel (i, j) of stage k always covers image pixels from (2^k i, 2^k j): crops need no offset.
 
-Shape  x: N C H W -> [f_0, ..., f_{depth-1}], finest first
+Shape   x: N C H W -> [f_0, ..., f_{depth-1}], finest first
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .parameter import Parameter
 
 
 class ReLU(Module):
-    """max(x, 0).   Shape  any"""
+    """max(x, 0).   Shape   any"""
 
     def __init__(self, inplace: bool = False) -> None:
         not_in_place("ReLU", inplace)
@@ -25,7 +25,7 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x > 0, else negative_slope x.   Shape  any"""
+    """x where x > 0, else negative_slope x.   Shape   any"""
 
     def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         not_in_place("LeakyReLU", inplace)
@@ -39,7 +39,7 @@ class LeakyReLU(Module):
 
 
 class PReLU(Module):
-    """x where x > 0, else weight x, with one weight or one per channel.   Shape  x: N C ..."""
+    """x where x > 0, else weight x, with one weight or one per channel.   Shape   x: N C ..."""
 
     def __init__(
         self,
@@ -60,21 +60,21 @@ class PReLU(Module):
 
 
 class Sigmoid(Module):
-    """1 / (1 + e^-x).   Shape  any"""
+    """1 / (1 + e^-x).   Shape   any"""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.sigmoid(x)
 
 
 class Tanh(Module):
-    """tanh x.   Shape  any"""
+    """tanh x.   Shape   any"""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.tanh(x)
 
 
 class Softmax(Module):
-    """e^x_k / sum_j e^x_j along `dim`.   Shape  any"""
+    """e^x_k / sum_j e^x_j along `dim`.   Shape   any"""
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -87,7 +87,7 @@ class Softmax(Module):
 
 
 class LogSoftmax(Module):
-    """x_k - log sum_j e^x_j along `dim`.   Shape  any"""
+    """x_k - log sum_j e^x_j along `dim`.   Shape   any"""
 
     def __init__(self, dim: int) -> None:
         self.dim = dim

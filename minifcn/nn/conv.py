@@ -26,7 +26,7 @@ class Conv2d(ConvBase):
     trainable     False freezes the parameters of the layer and of what follows it
     generator     draws the first weights; None is the default stream, see seed.py
 
-    Shape   x: N C H W  ->  y: N O P Q
+    Shape   x: N C H W -> y: N O P Q
 
     >>> import minifcn as mf
     >>> layer = Conv2d(3, 8, 3, stride=2, padding="same", activation="relu")
@@ -92,7 +92,7 @@ class ConvTranspose2d(ConvBase):
     padding="same" the result is stride times as large, with the values of TensorFlow's
     conv2d_transpose. `output_size` chooses among the sizes that the convolution maps back to x's.
 
-    Shape   x: N I P Q  ->  y: N O H W
+    Shape   x: N I P Q -> y: N O H W
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[[[1.0] * 3] * 3]])

@@ -20,7 +20,7 @@ T = TypeVar("T", Array, Tensor)
 
 
 def from_nhwc(x: T) -> T:
-    """Images or labels-as-planes.   Shape  x: N H W C  ->  N C H W"""
+    """Images or labels-as-planes.   Shape   x: N H W C -> N C H W"""
     return _moved("from_nhwc", x, "N H W C", (0, 3, 1, 2))
 
 
@@ -30,7 +30,7 @@ def to_nhwc(x: T) -> T:
 
 
 def from_hwio(weight: T) -> T:
-    """A convolution's kernel.   Shape  weight: KH KW IN OUT  ->  O C KH KW"""
+    """A convolution's kernel.   Shape   weight: KH KW IN OUT -> O C KH KW"""
     return _moved("from_hwio", weight, "KH KW IN OUT", (3, 2, 0, 1))
 
 
@@ -40,7 +40,7 @@ def to_hwio(weight: T) -> T:
 
 
 def from_hwoi(weight: T) -> T:
-    """A transposed convolution's kernel.   Shape  weight: KH KW OUT IN  ->  I O KH KW"""
+    """A transposed convolution's kernel.   Shape   weight: KH KW OUT IN -> I O KH KW"""
     return _moved("from_hwoi", weight, "KH KW OUT IN", (3, 2, 0, 1))
 
 

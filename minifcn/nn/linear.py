@@ -19,7 +19,7 @@ from .seed import stream
 class Linear(Module):
     """y = x weight^T + bias.
 
-    Shape   x: ... I, weight: O I, bias: O  ->  y: ... O
+    Shape   x: ... I, weight: O I, bias: O -> y: ... O
 
     >>> import minifcn as mf
     >>> Linear(3, 2)(mf.tensor([[1.0, 2.0, 3.0]])).shape
@@ -66,7 +66,7 @@ class Linear(Module):
         they are a flattened image, read as `order` says: "CHW" (PyTorch's flatten) or "HWC"
         (TensorFlow's); the kernel is then H x W and gives one pixel for an image of that size.
 
-        Shape   weight: O I  ->  O C H W, I = C H W
+        Shape   weight: O I -> O C H W, I = C H W
         """
         if order not in ("CHW", "HWC"):
             raise ValueError(f"to_conv1x1: order is {order!r}, expected 'CHW' or 'HWC'")

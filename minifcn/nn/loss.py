@@ -12,7 +12,7 @@ from .module import Module
 class CrossEntropyLoss(Module):
     """Minus the log-probability of the right class; see F.cross_entropy.
 
-    Shape   x: N K ..., target: N ...  ->  (), or N ... with reduction="none"
+    Shape   x: N K ..., target: N ... -> (), or N ... with reduction="none"
     """
 
     weight: Tensor | None

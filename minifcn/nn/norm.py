@@ -19,7 +19,7 @@ class BatchNorm2d(Module):
     In training the statistics are the batch's, and the running ones move towards them by `momentum`
     (None: the plain average over all batches). In inference the running ones are used.
 
-    Shape   x: N C H W  ->  y: N C H W
+    Shape   x: N C H W -> y: N C H W
 
     >>> import minifcn as mf
     >>> norm = BatchNorm2d(1)

@@ -14,7 +14,7 @@ SizeOrNone = int | tuple[int | None, int | None] | None
 
 
 class MaxPool2d(Module):
-    """The largest value of each window; see F.max_pool2d.   Shape  x: N C H W  ->  y: N C P Q"""
+    """The largest value of each window; see F.max_pool2d.   Shape   x: N C H W -> y: N C P Q"""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class MaxPool2d(Module):
 class MaxUnpool2d(Module):
     """Put each maximum back where it was found, zeros elsewhere; see F.max_unpool2d.
 
-    Shape   x, indices: N C P Q  ->  y: N C H W, which `output_size` chooses among the possible
+    Shape   x, indices: N C P Q -> y: N C H W, which `output_size` chooses among the possible
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class MaxUnpool2d(Module):
 
 
 class AvgPool2d(Module):
-    """The mean of each window; see F.avg_pool2d.   Shape  x: N C H W  ->  y: N C P Q"""
+    """The mean of each window; see F.avg_pool2d.   Shape   x: N C H W -> y: N C P Q"""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class AvgPool2d(Module):
 class AdaptiveAvgPool2d(Module):
     """Means over as many windows as asked for; None keeps the size of an axis.
 
-    Shape   x: N C H W  ->  y: N C P Q, output_size = (P, Q)
+    Shape   x: N C H W -> y: N C P Q, output_size = (P, Q)
     """
 
     def __init__(self, output_size: SizeOrNone) -> None:

@@ -12,7 +12,7 @@ from ..core import Tensor
 
 @dataclass(frozen=True)
 class L1:
-    """f sum |w|.   Shape  weight: any  ->  ()"""
+    """f sum |w|.   Shape   weight: any -> ()"""
 
     factor: float
 
@@ -22,7 +22,7 @@ class L1:
 
 @dataclass(frozen=True)
 class L2:
-    """f/2 sum w^2.   Shape  weight: any  ->  ()"""
+    """f/2 sum w^2.   Shape   weight: any -> ()"""
 
     factor: float
 

@@ -11,7 +11,7 @@ from .module import Module
 class Upsample(Module):
     """Resize to `size` or by `scale_factor`; see F.interpolate.
 
-    Shape   x: N C H W  ->  y: N C P Q, (P, Q) = size or floor(scale_factor (H, W))
+    Shape   x: N C H W -> y: N C P Q, (P, Q) = size or floor(scale_factor (H, W))
     """
 
     def __init__(

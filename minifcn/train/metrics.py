@@ -22,14 +22,13 @@ Floats = NDArray[np.float64]
 class Confusion:
     """Counts of (true class, predicted class) over all pixels seen so far.
 
-    Example
-        >>> score = Confusion(2)
-        >>> score.add(np.array([[0, 1, 1, 1]]), target=np.array([[0, 0, 1, 255]]), ignore=255)
-        >>> score.matrix
-        array([[1, 1],
-               [0, 1]])
-        >>> score.mean_iou
-        0.5
+    >>> score = Confusion(2)
+    >>> score.add(np.array([[0, 1, 1, 1]]), target=np.array([[0, 0, 1, 255]]), ignore=255)
+    >>> score.matrix
+    array([[1, 1],
+           [0, 1]])
+    >>> score.mean_iou
+    0.5
     """
 
     def __init__(self, classes: int) -> None:
@@ -41,7 +40,7 @@ class Confusion:
     def add(self, prediction: Ints, target: Ints, ignore: int | None = None) -> None:
         """Count the pixels of a batch; those whose target is `ignore` do not count.
 
-        Shape   prediction, target N H W (or any other, the same for both)
+        Shape   prediction, target: N H W (or any other, the same for both)
         """
         if prediction.shape != target.shape:
             raise ValueError(

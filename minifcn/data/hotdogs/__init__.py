@@ -27,7 +27,7 @@ class HotDogs:
     below 1,000,000 and test on `held_out`, whose seed is 1,000,000 higher: the two never meet.
     With `cache` a scene is drawn once and kept.
 
-    Shape: ds[i] -> image H W 3, mask H W; both uint8
+    Shape   ds[i] -> image H W 3, mask H W; both uint8
 
     >>> scenes = HotDogs(10)
     >>> image, mask = scenes[3]

@@ -60,7 +60,7 @@ class Dice:
 def value_noise(dice: Dice, H: int, W: int, cell_h: float, cell_w: float) -> Array:
     """Smooth noise in 0..1: random values on a lattice, blended by the smoothstep 3t^2 - 2t^3.
 
-    Shape: -> H W; a lattice cell is cell_h x cell_w pixels
+    Shape   -> H W; a lattice cell is cell_h x cell_w pixels
     """
     rows, fy = _cells(H, cell_h, dice.rng.random())
     columns, fx = _cells(W, cell_w, dice.rng.random())

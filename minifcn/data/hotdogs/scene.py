@@ -54,7 +54,7 @@ def draw(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Paint one scene.
 
-    Shape: -> image H W 3 with values 0..255, mask H W with 1 = hot dog (bread, meat and sauce)
+    Shape   -> image H W 3 with values 0..255, mask H W with 1 = hot dog (bread, meat and sauce)
     """
     H, W = size
     dice, unit = Dice(rng), math.sqrt(H * W / (96 * 128))

@@ -30,7 +30,7 @@ FOOD: tuple[tuple[Colour, Colour], ...] = (BREAD, BREAD, BREAD, MEAT, MEAT, KETC
 
 
 def background(dice: Dice, H: int, W: int, unit: float) -> Array:
-    """A table or a cloth that fills the picture.   Shape: -> 3 H W, values 0..255"""
+    """A table or a cloth that fills the picture.   Shape   -> 3 H W, values 0..255"""
     tones = dice.pick(FOOD) if dice.chance(0.65) else dice.pick(PLAIN)
     first = np.array(dice.tone(*tones), dtype=np.float32)[:, None, None]
     other = np.array(dice.tone(*tones), dtype=np.float32)[:, None, None]
