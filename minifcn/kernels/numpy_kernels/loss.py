@@ -21,19 +21,17 @@ __all__ = [
 
 
 def softmax(x: Array, axis: int) -> Array:
-    """e^x / sum e^x along `axis`."""
-    with np.errstate(invalid="ignore"):  # inf - inf is nan, as in PyTorch
-        y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-        np.exp(y, out=y)
-        y /= y.sum(axis=axis, keepdims=True)
+    """e^x / sum e^x along `axis`; inf - inf is nan, as in PyTorch."""
+    y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+    np.exp(y, out=y)
+    y /= y.sum(axis=axis, keepdims=True)
     return y
 
 
 def log_softmax(x: Array, axis: int) -> Array:
     """x - log sum e^x along `axis`."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-        y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
+    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
     return y
 
 
@@ -50,15 +48,13 @@ def target_weight(
 ) -> Array:
     """x sum_c q_c at every pixel; 0 where the label is ignored, even if x is infinite."""
     counted, label = _counted(target, ignore_index)
-    with np.errstate(invalid="ignore"):
-        return np.where(counted, x * _mass(weight, label, smoothing), x.dtype.type(0))
+    return np.where(counted, x * _mass(weight, label, smoothing), x.dtype.type(0))
 
 
 def nll_loss(x: Array, target: Array, weight: Array, ignore_index: int) -> Array:
-    """-k weight[label] x[label]."""
+    """-k weight[label] x[label]; 0 inf is nan, as in PyTorch."""
     counted, label = _counted(target, ignore_index)
-    with np.errstate(invalid="ignore"):  # 0 inf is nan, as in PyTorch
-        loss = weight[label] * x[_at(label)]
+    loss = weight[label] * x[_at(label)]
     return np.where(counted, -loss, x.dtype.type(0))
 
 
@@ -68,8 +64,7 @@ def nll_loss_grad(
     """-k weight[c] gy where c is the label, else 0."""
     counted, label = _counted(target, ignore_index)
     gx = np.zeros((target.shape[0], classes, *target.shape[1:]), gy.dtype)
-    with np.errstate(invalid="ignore"):
-        gx[_at(label)] = np.where(counted, -weight[label] * gy, gy.dtype.type(0))
+    gx[_at(label)] = np.where(counted, -weight[label] * gy, gy.dtype.type(0))
     return gx
 
 
@@ -78,16 +73,15 @@ def cross_entropy(
 ) -> tuple[Array, Array, Array]:
     """The loss of every pixel; and for the gradient top = max_c x, total = sum_c e^z."""
     counted, label = _counted(target, ignore_index)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        top = x.max(axis=1, initial=-np.inf)  # N ...
-        z = x - top[:, None]  # N C ...
-        hit = z[_at(label)]
-        flat = np.tensordot(weight, z, ([0], [1])) / x.shape[1] if smoothing else 0
-        total = np.exp(z, out=z).sum(axis=1)
-        log_total = np.log(total)
-        loss = (1 - smoothing) * weight[label] * (log_total - hit)
-        if smoothing:
-            loss += smoothing * (weight.mean() * log_total - flat)
+    top = x.max(axis=1, initial=-np.inf)  # N ...
+    z = x - top[:, None]  # N C ...
+    hit = z[_at(label)]
+    flat = np.tensordot(weight, z, ([0], [1])) / x.shape[1] if smoothing else 0
+    total = np.exp(z, out=z).sum(axis=1)
+    log_total = np.log(total)
+    loss = (1 - smoothing) * weight[label] * (log_total - hit)
+    if smoothing:
+        loss += smoothing * (weight.mean() * log_total - flat)
     return np.where(counted, loss, x.dtype.type(0)), top, total
 
 
@@ -103,15 +97,14 @@ def cross_entropy_grad(
 ) -> Array:
     """gx = gy (sum_j q_j softmax_c - q_c)."""
     counted, label = _counted(target, ignore_index)
-    with np.errstate(invalid="ignore"):
-        g = np.where(counted, gy, gy.dtype.type(0))
-        gx = x - top[:, None]
-        np.exp(gx, out=gx)
-        gx *= (g * _mass(weight, label, smoothing) / total)[:, None]
-        if smoothing:
-            column = weight.reshape(1, -1, *(1,) * (x.ndim - 2))
-            gx -= column * (g * (smoothing / x.shape[1]))[:, None]
-        gx[_at(label)] -= g * ((1 - smoothing) * weight[label])
+    g = np.where(counted, gy, gy.dtype.type(0))
+    gx = x - top[:, None]
+    np.exp(gx, out=gx)
+    gx *= (g * _mass(weight, label, smoothing) / total)[:, None]
+    if smoothing:
+        column = weight.reshape(1, -1, *(1,) * (x.ndim - 2))
+        gx -= column * (g * (smoothing / x.shape[1]))[:, None]
+    gx[_at(label)] -= g * ((1 - smoothing) * weight[label])
     return gx
 
 

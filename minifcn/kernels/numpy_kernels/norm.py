@@ -12,11 +12,7 @@ from ...device import Array
 
 __all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine", "moments"]
 
-# A constant channel without eps, or one with inf, gives nan as in PyTorch, and no warning.
-quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")
 
-
-@quiet
 def moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel; of no values 0."""
     axes = _axes(x)
@@ -30,13 +26,11 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean + rest, np.maximum(var, 0)
 
 
-@quiet
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """y = weight (x - mean) r + bias,  r = 1 / sqrt(var + eps)."""
     return channel_affine(x, mean, weight / np.sqrt(var + eps), bias)
 
 
-@quiet
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = (x - origin) scale + shift, each one number per channel."""
     y = x - _column(origin, x)  # first, so that no two large products cancel
@@ -45,7 +39,6 @@ def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array
     return y
 
 
-@quiet
 def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
     """gw = sum gy (x - mean) r."""
     d = x - _column(mean, x)
@@ -53,7 +46,6 @@ def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) 
     return np.asarray(d.sum(axis=_axes(x)) / np.sqrt(var + eps))
 
 
-@quiet
 def batch_norm_grad(
     gy: Array, x: Array, weight: Array, mean: Array, var: Array, gw: Array, gb: Array, eps: float
 ) -> Array:
