@@ -22,12 +22,23 @@ if TYPE_CHECKING:
 FilePath = str | os.PathLike[str]
 UInt8 = NDArray[np.uint8]
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
+
 # Pillow unpacks grey PNGs of 2 and 4 bits to the full range 0..255; an index is what was stored.
 GREY_STEP = {"L;2": 85, "L;4": 17}
 
 
 class ImageError(ValueError):
     """A file that is no readable image, or not the kind of image that was asked for."""
+
+
+def pictures_in(folder: FilePath) -> list[Path]:
+    """The picture files of a folder, sorted by name; those that start with a dot are hidden."""
+    return sorted(
+        file
+        for file in Path(folder).iterdir()
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    )
 
 
 def read_image(path: FilePath) -> UInt8:

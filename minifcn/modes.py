@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from typing import Any
 
 
 class _Mode(threading.local):
@@ -31,7 +30,7 @@ class recording(ContextDecorator):
         self.outer.append(mode.recording)
         mode.recording = self.on
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         mode.recording = self.outer.pop()
 
 

@@ -44,10 +44,10 @@ def write_json(path: Path, value: Any) -> None:
 def picture_examples(predictor: Any, dataset: Any, indices: Sequence[int], path: Path) -> None:
     """A PNG with photo, truth and prediction of some images of a data set."""
     from ..images import write_png
-    from ..infer import overlay, panel
+    from ..infer import background, overlay, panel
 
     classes = predictor.classes
-    clear = [k for k, name in enumerate(classes.names) if name.lower() == "background"]
+    clear = background(classes)
     rows = []
     for index in indices:
         photo, label = dataset[index]

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..images import SUFFIXES, pictures_in
 from .arguments import folder, whole
 from .common import count, write_json
 
@@ -19,8 +20,6 @@ EXAMPLES = """examples:
   minifcn predict demo photos/ --out seen
   minifcn predict runs/camvid huge.jpg --out seen --shrink 1 --memory 512
 """
-
-PHOTOS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,9 +86,9 @@ def _photos(arguments: list[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in PHOTOS)
+            inside = pictures_in(path)
             if not inside:
-                raise ValueError(f"{path} has no photo in it ({', '.join(PHOTOS)})")
+                raise ValueError(f"{path} has no photo in it ({', '.join(SUFFIXES)})")
             photos += inside
         elif path.is_file():
             photos.append(path)

@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images import FilePath, read_image, read_label, resize_image, resize_label
+from ..images import (
+    SUFFIXES,
+    FilePath,
+    UInt8,
+    pictures_in,
+    read_image,
+    read_label,
+    resize_image,
+    resize_label,
+)
 from .classes import Classes
-
-UInt8 = NDArray[np.uint8]
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class DataError(ValueError):
@@ -116,7 +121,7 @@ class FolderDataset:
 
 
 def _images(folder: Path) -> list[Path]:
-    """The image files, sorted by name; files that start with a dot are none."""
+    """The image files, of which no two may share a label."""
     place = folder / "images"
     if not place.is_dir():
         if not folder.is_dir():
@@ -125,9 +130,7 @@ def _images(folder: Path) -> list[Path]:
         inside = sorted(f.parent.name for f in folder.glob("*/images"))
         hint = f"; there is {', '.join(inside)}: choose one as split" if inside else ""
         raise DataError(f"FolderDataset: {place}: no such folder, expected the images there{hint}")
-    files = sorted(
-        f for f in place.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith(".")
-    )
+    files = pictures_in(place)
     if not files:
         raise DataError(f"FolderDataset: {place}: no images found, expected {', '.join(SUFFIXES)}")
     stems: dict[str, Path] = {}

@@ -15,11 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images import UInt8
 from ..shapes import ShapeError
 from .classes import Classes
 from .transforms import Transform
 
-UInt8 = NDArray[np.uint8]
 Batch = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -40,6 +40,8 @@ class Dataset(Protocol):
 @dataclass(frozen=True)
 class Normalize:
     """From pixels to numbers around 0, per colour.   x = (pixel/255 - mean) / std
+
+    The defaults are ImageNet's mean and spread: the field's habit for photos of any kind.
 
     Shape   uint8 H W 3 -> float32 3 H W, or N H W 3 -> N 3 H W
 

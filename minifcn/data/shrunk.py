@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..images import resize_label
+from ..images import UInt8, resize_label
 from .classes import Classes
 from .loader import Dataset
-
-UInt8 = NDArray[np.uint8]
 
 
 class Shrunk:

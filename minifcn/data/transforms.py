@@ -11,12 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..images import resize_image, resize_label
+from ..images import UInt8, resize_image, resize_label
 from ..shapes import ShapeError
 
-UInt8 = NDArray[np.uint8]
 Pair = tuple[UInt8, UInt8]
 Transform = Callable[[np.random.Generator, UInt8, UInt8], Pair]
 

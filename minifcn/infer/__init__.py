@@ -4,6 +4,7 @@ from .curve import loss_curve as loss_curve
 from .legend import Entry as Entry
 from .legend import with_legend as with_legend
 from .memory import measure_bytes_per_pixel as measure_bytes_per_pixel
+from .overlay import background as background
 from .overlay import figure as figure
 from .overlay import overlay as overlay
 from .overlay import shares as shares

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minifcn.images import FilePath, write_png
-
-from .drawing import GREY, PAPER, Canvas, Colour, UInt8, width_of
+from ..images import FilePath, UInt8, write_png
+from .drawing import GREY, PAPER, Canvas, Colour, width_of
 
 Floats = NDArray[np.float64]
 
 COLOURS = ((31, 98, 189), (214, 84, 20), (36, 138, 61), (136, 66, 168), (120, 92, 20))
-LONG = (
-    100  # a series of so many values is drawn pale, with the running mean of its last 2 % over it
-)
+LONG = 100  # from so many values on, a series is drawn pale under the running mean of 2 % of them
 FINE = 2  # drawn so much larger and then reduced: smooth edges
 TEXT = FINE * 13
 

@@ -12,14 +12,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from ..images import UInt8
 
 if TYPE_CHECKING:
     from PIL import ImageFont
 
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-UInt8 = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 PAPER, INK, GREY = (255, 255, 255), (34, 34, 34), (160, 160, 160)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .drawing import Canvas, Colour, UInt8, magnification, magnify, text_size, width_of
+from ..images import UInt8
+from .drawing import Canvas, Colour, magnification, magnify, text_size, width_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import Colour, UInt8
+from ..images import UInt8
+from .drawing import Colour
 from .legend import Entry, with_legend
 
 Labels = NDArray[np.integer[Any]]
@@ -35,7 +36,7 @@ def figure(
 
     Shape   image: H W 3, class_map: H W -> a larger picture h w 3
     """
-    clear = [k for k, name in enumerate(classes.names) if name.lower() == "background"]
+    clear = background(classes)
     drawn = overlay(image, class_map, classes.colours, alpha=alpha, clear=clear, outline=outline)
     share = shares(class_map, classes.names)
     present = np.unique(class_map).tolist()
@@ -49,6 +50,11 @@ def figure(
         for k in present
     ]
     return with_legend(drawn, entries)
+
+
+def background(classes: Named) -> list[int]:
+    """The classes that are called "background", in whatever case."""
+    return [k for k, name in enumerate(classes.names) if name.lower() == "background"]
 
 
 def overlay(

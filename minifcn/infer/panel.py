@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .drawing import Canvas, UInt8, magnification, magnify, text_size, width_of
+from ..images import UInt8
+from .drawing import Canvas, magnification, magnify, text_size, width_of
 
 
 def panel(

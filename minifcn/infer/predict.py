@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import UInt8
+from ..images import UInt8
 from .memory import PROBE_SIDE, measure_bytes_per_pixel
 from .overlay import Named, shares
 from .tiles import MEMORY_LIMIT, Array, Forward, predict_classes

@@ -74,7 +74,8 @@ class Predictor:
         """
         if self.side is None:
             return self.shrink
-        return max(1, round(min(photo.shape[:2]) / self.side))
+        k: int = round(min(photo.shape[:2]) / self.side)
+        return max(1, k)
 
     @cached_property
     def bytes_per_pixel(self) -> float:

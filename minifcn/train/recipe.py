@@ -26,9 +26,6 @@ from ..optim.schedule import Poly, Warmup
 from .metrics import Confusion
 from .trainer import Trainer, segmentation_loss
 
-# ImageNet's mean and spread: the field's habit for photos, and close enough for any other.
-PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -100,7 +97,7 @@ def prepare(
         "skips": recipe.skips,
     }
     model = build(config, rng)
-    normalize = Normalize(PHOTO_MEAN, PHOTO_STD)
+    normalize = Normalize()
     notes = {"recipe": asdict(recipe), "images": len(train_set)}
     side = min(train_set[0][0].shape[:2])
     predictor = Predictor(model, classes, normalize, shrink, side, notes=notes)
