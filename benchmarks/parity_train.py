@@ -32,6 +32,7 @@ import minifcn as mf
 from minifcn.data import FolderDataset, Shrunk
 from minifcn.train.metrics import Confusion
 from minifcn.train.recipe import Recipe, class_weights, evaluate, prepare
+from minifcn.train.trainer import segmentation_loss
 
 SHRINK = 2
 
@@ -78,8 +79,8 @@ def losses(data: Path, steps: int, lr: float) -> dict[str, Any]:
         torch_side = TorchSide(trainer, predictor, recipe, dtype)
         double_side = TorchSide(trainer, predictor, recipe, torch.float64)
         if name == "float64":
-            weight = class_weights(trainer.loader.dataset, recipe.balance).astype(np.float64)
-            trainer.loss = _weighted(predictor.classes.void, weight)
+            weight: Any = class_weights(trainer.loader.dataset, recipe.balance)
+            trainer.loss = segmentation_loss(predictor.classes.void, weight.astype(np.float64))
         seen = []
         for number, (x, target) in enumerate(_batches(trainer, steps)):
             ours = trainer.step(x.astype(name), target)
@@ -116,7 +117,8 @@ def score(data: Path, epochs: int, seeds: int) -> dict[str, Any]:
                 torch_side.step(number, x, target)
                 number += 1
         torch_side.net.eval()
-        scores = _scores(evaluate(_TorchPredictor(predictor, torch_side.net), val_set))
+        twin: Any = _TorchPredictor(predictor, torch_side.net)
+        scores = _scores(evaluate(twin, val_set))
         rows["torch"].append({"seed": seed, "seconds": time.monotonic() - began, **scores})
         print(f"torch   seed {seed}: {rows['torch'][-1]}", flush=True)
     trainer, predictor, _ = _prepared(data, epochs, seed=0)
@@ -143,8 +145,8 @@ class _TorchPredictor:
         self.classes = predictor.classes
 
     def __call__(self, photo: np.ndarray) -> Any:
-        outer = self.predictor.model
-        return replace(self.predictor, model=_Wrapped(outer, self.net))(photo)
+        wrapped: Any = _Wrapped(self.predictor.model, self.net)
+        return replace(self.predictor, model=wrapped)(photo)
 
 
 class _Wrapped:
@@ -166,12 +168,6 @@ def _prepared(data: Path, epochs: int, seed: int, lr: float = Recipe.lr) -> tupl
     train_set = Shrunk(FolderDataset(data, "train", cache=False), SHRINK)
     trainer, predictor = prepare(recipe, train_set, None, shrink=SHRINK)
     return trainer, predictor, recipe
-
-
-def _weighted(void: int, weight: np.ndarray) -> Any:
-    from minifcn.train.trainer import segmentation_loss
-
-    return segmentation_loss(void, weight)
 
 
 def _batches(trainer: Any, steps: int) -> Any:

@@ -1,5 +1,7 @@
 """The FCN: any size in, the same size out; 32s, 16s and 8s are one class."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -81,7 +83,7 @@ def test_frozen_upsampling_gets_no_gradient():
 
 def test_it_is_built_again_from_its_config():
     net = small(skips=2)
-    again = build(net.config).eval()
+    again: Any = build(net.config).eval()
     again.load_state_dict(net.state_dict())
     x = photo(21, 34)
     with mf.no_grad():

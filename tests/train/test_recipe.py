@@ -1,6 +1,7 @@
 """The recipe: class weights by formula; the scenes are learnt, and not by colour alone."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,9 @@ def test_class_weights_follow_their_formula():
     share = np.array([6, 2]) / 8
     wanted = (share.mean() / share) ** 0.5
     wanted /= (wanted * share).sum()
-    np.testing.assert_allclose(class_weights(Labels(), 0.5), [*wanted, 0], rtol=1e-6)
+    weights = class_weights(Labels(), 0.5)
+    assert weights is not None
+    np.testing.assert_allclose(weights, [*wanted, 0], rtol=1e-6)
     assert class_weights(Labels(), 0) is None
 
 
@@ -49,9 +52,14 @@ def test_shrunk_training_meets_the_same_pixels_as_shrunk_prediction():
     scenes = HotDogs(1, (24, 32))
     _, predictor = prepare(Recipe(epochs=1, width=4, depth=2), Shrunk(scenes, 2), None, shrink=2)
     seen = []
-    model = predictor.model
+    model: Any = predictor.model
     inner = model.encoder.forward
-    model.encoder.forward = lambda x: seen.append(x.numpy()) or inner(x)
+
+    def noted(x):
+        seen.append(x.numpy())
+        return inner(x)
+
+    model.encoder.forward = noted
     photo = scenes[0][0]
     predictor(photo)
     small = predictor.normalize(Shrunk(scenes, 2)[0][0])
@@ -63,10 +71,10 @@ def test_shrunk_training_meets_the_same_pixels_as_shrunk_prediction():
 def one_by_one():
     """Colour is all that a network of 1x1 convolutions sees."""
     rng = np.random.default_rng(0)
-    layers = []
+    layers: list[nn.Module] = []
     for before, after in ((3, 32), (32, 32)):
         layers += [nn.Conv2d(before, after, 1, generator=rng), nn.BatchNorm2d(after), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Conv2d(32, 2, 1, generator=rng))
+    model: Any = nn.Sequential(*layers, nn.Conv2d(32, 2, 1, generator=rng))
     model.stride, model.radius = 1, 0
     return model
 

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from minifcn.data import Classes, HotDogs, Loader
 from minifcn.optim import SGD
 from minifcn.optim.schedule import Poly
 from minifcn.train import trainer as trainer_module
+from minifcn.train.interrupt import Interrupt
 from minifcn.train.trainer import CHECKPOINT, Trainer, segmentation_loss
 
 EPOCHS = 3
@@ -94,7 +96,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(tmp_path, monkeypatch, stop_after):
 
     asked = []
 
-    class Stop(trainer_module.Interrupt):
+    class Stop(Interrupt):
         def __enter__(self):
             asked.append(self)
             return self
@@ -176,7 +178,12 @@ def test_the_regularizer_of_a_layer_joins_the_loss():
 def test_scores_are_asked_for_when_due_and_in_eval_mode():
     modes = []
     trainer = make(epochs=5, evaluate_every=2)
-    trainer.evaluate = lambda: modes.append(trainer.model.training) or {"mIoU": 0.5}
+
+    def scores():
+        modes.append(trainer.model.training)
+        return {"mIoU": 0.5}
+
+    trainer.evaluate = scores
     trainer.fit()
     assert modes == [False] * 3  # after epochs 2, 4 and 5
     assert ["scores" in row for row in trainer.history] == [False, True, False, True, True]
@@ -228,7 +235,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_files_keep_every_dtype_and_shape(tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         "half": rng.standard_normal((2, 3)).astype(np.float16),
         "double": rng.standard_normal((4, 1, 2)),
         "turned": rng.standard_normal((3, 5)).astype(np.float32).T,
@@ -274,7 +281,7 @@ def test_evaluate_every_no_epoch_is_refused():
 def test_ctrl_c_in_the_last_evaluation_does_not_call_a_whole_run_stopped(monkeypatch):
     asked = []
 
-    class Stop(trainer_module.Interrupt):
+    class Stop(Interrupt):
         def __enter__(self):
             asked.append(self)
             return self
