@@ -52,4 +52,6 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         meta = json.loads(metadata[KEY])
     except json.JSONDecodeError as error:
         raise FileError(f"load: {path}: its {KEY!r} metadata is no JSON ({error})") from error
+    if not isinstance(meta, dict):
+        raise FileError(f"load: {path}: its {KEY!r} metadata is {meta!r}, expected an object")
     return arrays, meta

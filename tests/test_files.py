@@ -102,6 +102,25 @@ def test_no_path_of_somebodys_machine_is_tracked() -> None:
     assert not wrong
 
 
+def slots_of(doc: str) -> list[str]:
+    """The beginnings of the Shape, Source and Cost slots, each with what stands before its text."""
+    return re.findall(r"(?:^|   )((?:Shape|Source|Cost)\b(?:[ :]+|$))", doc, flags=re.MULTILINE)
+
+
+def test_slots_are_spelt_alike() -> None:
+    """`Shape   x: N C H W -> y: N O P Q`: words in one column, whatever the slot."""
+    odd = [
+        f"{name_of(path)}: {slot!r}"
+        for path in modules()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        for slot in slots_of(ast.get_docstring(node) or "")
+        if slot not in ("Shape   ", "Source  ", "Cost    ")
+    ]
+    assert not odd
+    assert slots_of("Sum.\n\nShape: any\nCost  one pass") == ["Shape: ", "Cost  "]
+
+
 def arrays_in(function: Callable[..., object]) -> list[str]:
     """The arguments that take tensors, by their annotations."""
     notes = {name: str(p.annotation) for name, p in inspect.signature(function).parameters.items()}

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MISTAKES as error:
         if arguments.debug:
             raise
-        words = str(error) or type(error).__name__
+        words = str(error).removeprefix(f"{arguments.command}: ") or type(error).__name__
     if words:
         print(f"minifcn {arguments.command}: {words}", file=sys.stderr)
     _end_output()

@@ -108,7 +108,7 @@ def avg_pool2d(
     in the image alone (TensorFlow's rule: use it with padding="same"); what `ceil_mode` adds beyond
     the padding never counts. `divisor_override` replaces div.
 
-    Shape   x: N C H W  ->  y: N C P Q
+    Shape   x: N C H W -> y: N C P Q
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[[[1.0, 2.0, 6.0]]]])

@@ -171,7 +171,7 @@ def interpolate(
     `recompute_scale_factor`; for factors such as 1.4 that makes a difference at the far border.
     bilinear does not average when it shrinks a picture: pixels between the taps are skipped.
 
-    Shape   x: N C H W  ->  y: N C P Q
+    Shape   x: N C H W -> y: N C P Q
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[[[0.0, 4.0]]]])

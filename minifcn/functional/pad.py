@@ -225,7 +225,7 @@ def _pad_edges(x: Tensor, pads: tuple[Pair, ...], mode: str, count: int) -> Tens
 def crop(x: Tensor | Array, top: int, left: int, height: int, width: int) -> Tensor:
     """The part of the last two axes that begins at (top, left).
 
-    Shape   x: ... H W  ->  y: ... height width
+    Shape   x: ... H W -> y: ... height width
 
     >>> import minifcn as mf
     >>> crop(mf.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), 0, 1, 2, 1).tolist()

@@ -145,11 +145,18 @@ class Predictor:
             classes = Classes(tuple(listed["names"]), colours, listed["void"])
             normalize = Normalize(tuple(meta["mean"]), tuple(meta["std"]))
             model.load_state_dict(arrays)
-            side = None if meta["side"] is None else int(meta["side"])
+            side = meta.get("side")
             predictor = Predictor(
-                model, classes, normalize, int(meta["shrink"]), side, notes=meta.get("notes", {})
+                model,
+                classes,
+                normalize,
+                int(meta["shrink"]),
+                None if side is None else int(side),
+                notes=meta.get("notes", {}),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
+            raise files.FileError(f"load: {path}: its description lacks {error}") from error
+        except (TypeError, ValueError) as error:
             raise files.FileError(f"load: {path}: {error}") from error
         model.eval()
         return predictor

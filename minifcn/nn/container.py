@@ -48,7 +48,7 @@ class Sequential(_List):
 
     `Sequential(a, b)` names them "0", "1"; an OrderedDict gives them names of its own.
 
-    Shape   that of the first module's input  ->  that of the last one's output
+    Shape   that of the first module's input -> that of the last one's output
 
     >>> import minifcn as mf
     >>> net = Sequential(OrderedDict(half=Identity(), flat=Flatten()))
@@ -110,7 +110,7 @@ class ModuleList(_List):
 
 
 class Identity(Module):
-    """Gives back what it gets, whatever it was made with.   Shape  any"""
+    """Gives back what it gets, whatever it was made with.   Shape   any"""
 
     def __init__(self, *ignored: Any, **options: Any) -> None:
         pass
@@ -120,7 +120,7 @@ class Identity(Module):
 
 
 class Flatten(Module):
-    """Axes start_dim to end_dim as one.   Shape  x: N C H W  ->  y: N CHW, as made"""
+    """Axes start_dim to end_dim as one.   Shape   x: N C H W -> y: N CHW, as made"""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         self.start_dim, self.end_dim = start_dim, end_dim

@@ -61,7 +61,7 @@ class Dropout2d(_Dropout):
 
     Randomness as in Dropout.
 
-    Shape   x: N C H W  ->  y: N C H W
+    Shape   x: N C H W -> y: N C H W
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,7 +6,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from minifcn import files
 from minifcn.data import Classes, Normalize
 from minifcn.files import FileError
 from minifcn.infer import Predictor, predict_classes
@@ -93,6 +95,47 @@ def test_bad_files_are_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(FileError, match="cut.safetensors"):
         Predictor.load(path)
+
+
+@pytest.mark.parametrize(
+    "metadata, words",
+    [
+        (None, "not written by minifcn"),
+        ({"minifcn": "{"}, "is no JSON"),
+        ({"minifcn": "[1]"}, "expected an object"),
+        ({"minifcn": '{"kind": "checkpoint"}'}, "is a checkpoint"),
+        ({"minifcn": '{"kind": "model", "format": 99}'}, "this version"),
+    ],
+)
+def test_a_file_that_is_no_model_says_why(tmp_path, metadata, words):
+    path = tmp_path / "strange.safetensors"
+    save_file({"w": np.zeros(1, np.float32)}, path, metadata)
+    with pytest.raises(FileError, match=f"strange.safetensors.*{words}"):
+        Predictor.load(path)
+
+
+def without(path, key):
+    """The file as if it had been written without one entry of its description."""
+    arrays, meta = files.load(path)
+    files.save(path, arrays, {name: value for name, value in meta.items() if name != key})
+
+
+@pytest.mark.parametrize("key", ["model", "classes", "mean", "std", "shrink"])
+def test_what_a_file_lacks_is_named(tmp_path, key):
+    path = tmp_path / "model.safetensors"
+    predictor().save(path)
+    without(path, key)
+    with pytest.raises(FileError, match=f"model.safetensors: its description lacks '{key}'"):
+        Predictor.load(path)
+
+
+@pytest.mark.parametrize("key", ["side", "notes"])
+def test_a_file_may_lack_what_has_a_default(tmp_path, key):
+    path = tmp_path / "model.safetensors"
+    predictor(shrink=3).save(path)
+    without(path, key)
+    after = Predictor.load(path)
+    assert (after.side, after.notes, after.shrink) == (None, {}, 3)
 
 
 @pytest.mark.parametrize(
