@@ -5,7 +5,7 @@
     cupy_kernels    launches cuda/*.cu (a later issue)
 
 Both twins export the same names with the same parameters; tests/kernels/test_twins.py compares.
-Where the formula gives inf or nan, so does a kernel; `Op` calls it with NumPy's warnings off.
+Where the formula gives inf or nan, so does a kernel, without a warning: `Op` turns NumPy's off.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from minifcn.kernels import numpy_kernels, reference
@@ -55,3 +56,14 @@ def test_the_loops_share_no_code_with_what_they_judge() -> None:
     for module in families(reference).values():
         source = inspect.getsource(module)
         assert "numpy_kernels" not in source
+
+
+def test_infinite_numbers_warn_nowhere_outside_of_operators() -> None:
+    """Warnings are errors here; `Op` turns NumPy's off, these three are also called without it."""
+    wild = np.array([[1.0, np.inf], [np.nan, 3e38]], np.float32)
+    mean, var = numpy_kernels.moments(wild)
+    assert np.isnan(mean[0]) and np.isnan(var[1])
+    assert numpy_kernels.cast(wild, "int64").dtype == np.int64
+    p, v = wild.copy(), np.ones_like(wild)
+    numpy_kernels.sgd_step(p, wild, v, 1e30, momentum=0.9, weight_decay=1e30)
+    assert not np.isfinite(p).any()

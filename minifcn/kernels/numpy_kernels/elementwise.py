@@ -20,6 +20,7 @@ def full(shape: Shape, value: float, like: Array) -> Array:
     return np.full(shape, value, like.dtype)
 
 
+@np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def cast(x: Array, dtype: str) -> Array:
     return x.astype(dtype)  # what is too large for dtype is inf, as in PyTorch
 

@@ -13,6 +13,7 @@ from ...device import Array
 __all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine", "moments"]
 
 
+@np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel; of no values 0."""
     axes = _axes(x)

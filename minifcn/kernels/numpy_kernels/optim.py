@@ -9,6 +9,7 @@ from ...device import Array
 __all__ = ["sgd_step", "squared_norm"]
 
 
+@np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def sgd_step(
     p: Array,
     g: Array,
