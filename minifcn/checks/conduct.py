@@ -68,7 +68,7 @@ def _met(problem: Problem, rng: np.random.Generator) -> tuple[list[Array], Findi
     upstream = [rng.standard_normal(y.shape) for y in ys]
     return upstream, (
         _written(problem, before)
-        or _differs(problem, ys, [y.data for y in problem.run()])
+        or _differs(ys, [y.data for y in problem.run()])
         or _differs_backward(problem, upstream)
     )
 
@@ -82,7 +82,7 @@ def _written(problem: Problem, before: Sequence[Array]) -> Finding | None:
     return None
 
 
-def _differs(problem: Problem, ys: Sequence[Array], again: Sequence[Array]) -> Finding | None:
+def _differs(ys: Sequence[Array], again: Sequence[Array]) -> Finding | None:
     for k, (y, other) in enumerate(zip(ys, again, strict=True)):
         if y.tobytes() != other.tobytes():
             words = (
