@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .anomaly import AnomalyError, detect_anomaly
-from .core import Op, Tensor, as_tensor, grad, ones_like, tensor, zeros_like
+from .core import Op, Tensor, as_tensor, full_like, grad, tensor
+from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
 from .modes import enable_grad, no_grad
 from .shapes import ShapeError
 from .versions import VersionError
@@ -30,9 +31,10 @@ float16, float32, float64, int64 = np.float16, np.float32, np.float64, np.int64
 
 __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
-    "adjoint_check", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32", "float64",
-    "functional", "grad", "gradcheck", "gradcheck_report", "gradgradcheck", "int64", "nn",
-    "no_grad", "ones_like", "optim", "tensor", "zeros_like",
+    "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
+    "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
+    "gradgradcheck", "int64", "nn", "no_grad", "ones", "ones_like", "optim", "rand", "randn",
+    "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _CHECKS = (

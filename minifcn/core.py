@@ -18,6 +18,7 @@ import numpy as np
 from . import device as devices
 from . import kernels
 from .graph import Node, arguments, reachable, walk
+from .methods import Methods
 from .modes import mode, no_grad
 from .operators import Operators
 from .shapes import Shape, ShapeError
@@ -26,7 +27,7 @@ from .versions import Version
 Array = devices.Array
 
 
-class Tensor(Operators):
+class Tensor(Operators, Methods):
     """An array that remembers how it was made.
 
     >>> x = tensor([1.0, 2.0], requires_grad=True)
@@ -38,7 +39,7 @@ class Tensor(Operators):
     __slots__ = ("__weakref__", "_node", "_version", "data")
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        self.data = data
+        self.data = devices.checked("Tensor", "data", data)
         self._version = Version()
         self._node: Node | None = None
         if requires_grad:
@@ -83,8 +84,8 @@ class Tensor(Operators):
     def grad(self, gradient: Tensor | None) -> None:
         if self._node is None:
             raise ValueError("grad: this tensor does not require a gradient")
-        if gradient is not None and gradient.shape != self.shape:
-            raise ShapeError(f"grad: shape is {gradient.shape}, expected {self.shape}")
+        if gradient is not None:
+            _fit("grad", _listed("value", gradient)[0], self)
         self._node.grad = gradient
 
     def detach(self) -> Tensor:
@@ -225,10 +226,8 @@ def grad(
     >>> g.item(), h.item()
     (27.0, 18.0)
     """
-    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
-    gys = list(given or [None] * len(ys))
+    ys, xs = _listed("outputs", outputs), _listed("inputs", inputs)
+    gys = [None] * len(ys) if grad_outputs is None else _listed("grad_outputs", grad_outputs)
     if len(gys) != len(ys):
         raise ValueError(f"grad: {len(gys)} grad_outputs for {len(ys)} outputs, expected as many")
     for index, x in enumerate(xs):
@@ -244,20 +243,32 @@ def grad(
                 f"pass allow_unused=True for zeros"
             )
     gradients = [
-        found[node] if node in found else zeros_like(x) for node, x in zip(nodes, xs, strict=True)
+        found[node] if node in found else full_like(x, 0) for node, x in zip(nodes, xs, strict=True)
     ]
     return tuple(g if create_graph else g.detach() for g in gradients)
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    """One tensor or several as a list; a gradient may be None."""
+    listed = list(given) if isinstance(given, (tuple, list)) else [given]
+    for index, one in enumerate(listed):
+        if not isinstance(one, Tensor) and not (name == "grad_outputs" and one is None):
+            raise TypeError(f"grad: {name}[{index}] is a {type(one).__name__}, expected a Tensor")
+    return listed
 
 
 def _seed(op: str, y: Tensor, gy: Tensor | None) -> Tensor:
     if gy is None:
         if y.data.size != 1:
             raise ShapeError(f"{op}: the output has shape {y.shape}; give a gradient of that shape")
-        return ones_like(y)
-    gy = as_tensor(gy)
+        return full_like(y, 1)
+    return _fit(op, as_tensor(gy), y)
+
+
+def _fit(op: str, gy: Tensor, y: Tensor) -> Tensor:
     if gy.shape != y.shape or gy.dtype != y.dtype:
         raise ShapeError(
-            f"{op}: the gradient is {gy.shape} {gy.dtype}, the output {y.shape} {y.dtype}"
+            f"{op}: the gradient is {gy.shape} {gy.dtype}, expected {y.shape} {y.dtype}"
         )
     return gy
 
@@ -270,12 +281,7 @@ def tensor(
     >>> tensor([1.0, 2.0]).dtype, tensor(np.zeros(2)).dtype, tensor([1, 2]).dtype
     (dtype('float32'), dtype('float64'), dtype('int64'))
     """
-    array = np.array(data.numpy() if isinstance(data, Tensor) else data, dtype=dtype)
-    python_numbers = not isinstance(data, (np.ndarray, np.generic, Tensor))
-    if dtype is None and python_numbers and array.dtype == np.float64:
-        array = array.astype(np.float32)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: dtype is {array.dtype}, expected float, int or bool")
+    array = devices.host_array("tensor", data.numpy() if isinstance(data, Tensor) else data, dtype)
     return Tensor(devices.to_device(array, device), requires_grad)
 
 
@@ -283,16 +289,12 @@ def as_tensor(value: Any) -> Tensor:
     """`value` itself if it is a tensor; an array becomes a constant without a copy."""
     if isinstance(value, Tensor):
         return value
-    if hasattr(value, "dtype") and hasattr(value, "shape") and value.shape != ():
+    if hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
         return Tensor(value)
     return tensor(value)
 
 
-def zeros_like(x: Tensor) -> Tensor:
-    """Zeros of x's shape, dtype and device."""
-    return Tensor(kernels.of("zeros_like", [x.data]).full(x.shape, 0, x.data))
-
-
-def ones_like(x: Tensor) -> Tensor:
-    """Ones of x's shape, dtype and device."""
-    return Tensor(kernels.of("ones_like", [x.data]).full(x.shape, 1, x.data))
+def full_like(x: Tensor, fill_value: float) -> Tensor:
+    """`fill_value` in every place, of x's shape, dtype and device."""
+    x = as_tensor(x)
+    return Tensor(kernels.of("full_like", [x.data]).full(x.shape, fill_value, x.data))

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .shapes import one_of, shown
+
 Array = NDArray[Any]
 
 DEVICES = ("cpu", "cuda")
@@ -19,9 +21,7 @@ DEVICES = ("cpu", "cuda")
 
 def check(device: str) -> str:
     """`device`, if it is one that minifcn knows."""
-    if device not in DEVICES:
-        raise ValueError(f"device: got {device!r}, expected one of {', '.join(DEVICES)}")
-    return device
+    return one_of("device", "name", device, DEVICES)
 
 
 def of(array: object) -> str:
@@ -45,6 +45,36 @@ def to_host(array: Array) -> Array:
         return array
     host: Array = _cupy().asnumpy(array)
     return host
+
+
+def host_array(op: str, data: Any, dtype: Any = None) -> Array:
+    """A copy of `data` in host memory; Python's fractions become float32."""
+    try:
+        array = np.array(data, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        wanted = "" if dtype is None else f" as dtype {shown(dtype)}"
+        raise type(error)(
+            f"{op}: cannot read {shown(data)}{wanted}, expected numbers in rows of equal length "
+            f"({error})"
+        ) from None
+    if (
+        dtype is None
+        and array.dtype == np.float64
+        and not isinstance(data, (np.ndarray, np.generic))
+    ):
+        array = array.astype(np.float32)
+    known: Array = checked(op, "data", array)
+    return known
+
+
+def checked(op: str, name: str, array: Any) -> Any:
+    """`array`, if it is one and holds floats, whole numbers or bools."""
+    kind = getattr(getattr(array, "dtype", None), "kind", None)
+    if kind is None or isinstance(array, np.generic):
+        raise TypeError(f"{op}: {name} is a {type(array).__name__}, expected an array")
+    if kind not in "fiub":
+        raise TypeError(f"{op}: dtype of {name} is {array.dtype}, expected float, int or bool")
+    return array
 
 
 def _cupy() -> Any:

@@ -1,17 +1,20 @@
-"""operators: what Python's syntax means for tensors: `+`, `@`, `[]`, `.sum()`.
+"""operators: what Python's syntax means for tensors: `+`, `@`, `<`, `[]`, `float()`.
 
-Only names here; the mathematics is in `functional`, imported when used. This is the house's one
-upward reference.
+Only names here; the mathematics is in `functional`, imported when used. This and methods.py are the
+house's one upward reference.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import device as devices
 from .modes import mode
+from .shapes import axis_of, shown
 
 if TYPE_CHECKING:
     from .core import Tensor
@@ -48,7 +51,10 @@ class Operators:
 
     def size(self, axis: int | None = None) -> Any:
         """The shape, or one axis of it."""
-        return self.shape if axis is None else self.shape[axis]
+        return self.shape if axis is None else self.shape[axis_of("size", "dim", axis, self.ndim)]
+
+    def dim(self) -> int:
+        return self.data.ndim
 
     def numel(self) -> int:
         """How many elements."""
@@ -56,7 +62,7 @@ class Operators:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len: a tensor without axes has no length")
+            raise TypeError("len: the tensor has no axes, expected at least 1")
         return self.shape[0]
 
     def numpy(self) -> devices.Array:
@@ -85,7 +91,14 @@ class Operators:
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.data.size != 1:
+            raise ValueError(
+                f"bool: shape is {self.shape}, expected one element; use .any() or .all()"
+            )
         return bool(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
 
     # ---- writing in place (never recorded; a backward that kept the old values will notice) -----
 
@@ -95,10 +108,25 @@ class Operators:
         kept: Tensor = self
         return kept
 
+    def fill_(self, value: float) -> Tensor:
+        """Write one number everywhere."""
+        return self.copy_(value)
+
+    def zero_(self) -> Tensor:
+        """Write zeros: `p.grad.zero_()`."""
+        return self.copy_(0)
+
     def __setitem__(self: Any, key: Any, value: Any) -> None:
         if mode.recording and self.requires_grad:
             raise RuntimeError("setitem: this tensor requires a gradient; write under mf.no_grad()")
-        self.data[_plain(key)] = _plain(value)
+        if mode.recording and getattr(value, "requires_grad", False):
+            raise RuntimeError("setitem: value requires a gradient, which would be lost; .detach()")
+        try:
+            self.data[_plain(key)] = _plain(value)
+        except (IndexError, TypeError, ValueError) as error:
+            raise type(error)(
+                f"setitem: cannot write {shown(value)} at {shown(key)} of x {self.shape} ({error})"
+            ) from None
         self.written("an assignment")
 
     # ---- arithmetic ----------------------------------------------------------------------------
@@ -133,6 +161,9 @@ class Operators:
     def __neg__(self) -> Tensor:
         return _f().neg(self)
 
+    def __abs__(self) -> Tensor:
+        return _f().abs(self)
+
     def __matmul__(self, other: Any) -> Tensor:
         return _f().matmul(self, other)
 
@@ -142,90 +173,49 @@ class Operators:
     def __getitem__(self, key: Any) -> Tensor:
         return _f().index(self, key)
 
-    # ---- element-wise --------------------------------------------------------------------------
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[place] for place in range(len(self)))
 
-    def exp(self) -> Tensor:
-        return _f().exp(self)
+    # ---- comparing: bools, one per element; whoever compares with no number is told "unlike" -----
 
-    def log(self) -> Tensor:
-        return _f().log(self)
+    def __lt__(self, other: Any) -> Tensor:
+        return _f().lt(self, other)
 
-    def sqrt(self) -> Tensor:
-        return _f().sqrt(self)
+    def __le__(self, other: Any) -> Tensor:
+        return _f().le(self, other)
 
-    def abs(self) -> Tensor:
-        return _f().abs(self)
+    def __gt__(self, other: Any) -> Tensor:
+        return _f().gt(self, other)
 
-    def relu(self) -> Tensor:
-        return _f().relu(self)
+    def __ge__(self, other: Any) -> Tensor:
+        return _f().ge(self, other)
 
-    def sigmoid(self) -> Tensor:
-        return _f().sigmoid(self)
+    def __eq__(self, other: object) -> Any:
+        return _f().eq(self, other) if _is_numbers(other) else NotImplemented
 
-    def tanh(self) -> Tensor:
-        return _f().tanh(self)
+    def __ne__(self, other: object) -> Any:
+        return _f().ne(self, other) if _is_numbers(other) else NotImplemented
 
-    # ---- sums and extremes ---------------------------------------------------------------------
+    __hash__ = object.__hash__  # by identity, as tensors are kept in sets
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return _f().sum(self, axis, keepdims)
+    def __invert__(self) -> Tensor:
+        return _f().logical_not(self)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return _f().mean(self, axis, keepdims)
+    def __and__(self, other: Any) -> Tensor:
+        return _f().logical_and(self, other)
 
-    def var(self, axis: Any = None, keepdims: bool = False, correction: float = 1) -> Tensor:
-        return _f().var(self, axis, keepdims, correction)
-
-    def max(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        return _f().max(self, axis, keepdims)
-
-    def min(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        return _f().min(self, axis, keepdims)
-
-    def argmax(self, axis: int) -> Tensor:
-        return _f().argmax(self, axis)
-
-    # ---- shape ---------------------------------------------------------------------------------
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return _f().reshape(self, *shape)
-
-    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-        return _f().flatten(self, start_dim, end_dim)
-
-    def transpose(self, first: int, second: int) -> Tensor:
-        return _f().transpose(self, first, second)
-
-    def permute(self, *axes: Any) -> Tensor:
-        return _f().permute(self, *axes)
-
-    @property
-    def T(self) -> Tensor:
-        return _f().permute(self, *reversed(range(self.ndim)))
-
-    def broadcast_to(self, shape: tuple[int, ...]) -> Tensor:
-        return _f().broadcast_to(self, shape)
-
-    # ---- dtype and device ----------------------------------------------------------------------
-
-    def astype(self, dtype: Any) -> Tensor:
-        return _f().cast(self, dtype)
-
-    def float(self) -> Tensor:
-        return _f().cast(self, np.float32)
-
-    def double(self) -> Tensor:
-        return _f().cast(self, np.float64)
-
-    def to(self, device: str) -> Tensor:
-        """This tensor on another device; the gradient comes back."""
-        return _f().to(self, device)
+    def __or__(self, other: Any) -> Tensor:
+        return _f().logical_or(self, other)
 
 
 def _f() -> Any:
     from . import functional
 
     return functional
+
+
+def _is_numbers(value: object) -> bool:
+    return isinstance(value, (Real, Operators, list)) or hasattr(value, "dtype")
 
 
 def _plain(value: Any) -> Any:

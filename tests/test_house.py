@@ -20,9 +20,9 @@ PACKAGE = ROOT / "minifcn"
 FLOORS = [
     ["shapes", "window", "images", "modes", "versions"],
     ["device"],
-    ["kernels", "operators", "anomaly", "files", "graph"],
+    ["kernels", "operators", "methods", "anomaly", "files", "graph"],
     ["core", "autocast"],
-    ["samples"],
+    ["samples", "creation"],
     ["functional"],
     ["nn", "optim", "checks"],
     ["models"],
@@ -37,6 +37,8 @@ FLOORS = [
 UPWARD = {
     ("minifcn/operators.py", "functional"),
     ("minifcn/operators.py", "core"),
+    ("minifcn/methods.py", "functional"),
+    ("minifcn/methods.py", "core"),
     ("minifcn/graph.py", "core"),
 }
 

@@ -2,11 +2,12 @@
 
 from .activation import clamp, leaky_relu, relu
 from .adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d
-from .arithmetic import add, div, mul, neg, pow, sqrt, sub
+from .arithmetic import add, clone, div, mul, neg, pow, sqrt, sub
 from .avg_pool import avg_pool2d
 from .batch_norm import batch_norm
 from .broadcast import broadcast_to, mean, sum, var
 from .cast import cast
+from .compare import all, any, eq, ge, gt, le, logical_and, logical_not, logical_or, lt, ne
 from .concat import cat, chunk, split, stack
 from .conv import conv2d, conv2d_weight, conv_transpose2d
 from .cross_entropy import cross_entropy
@@ -26,7 +27,7 @@ from .move import to
 from .nll_loss import nll_loss
 from .pad import crop, pad
 from .prelu import prelu
-from .reshape import flatten, permute, reshape, transpose
+from .reshape import flatten, permute, reshape, squeeze, transpose, unsqueeze
 from .select import where
 from .softmax import log_softmax, softmax
 from .unfold import fold, unfold

@@ -12,7 +12,7 @@ Shape   all: same; the public functions first broadcast as NumPy does
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -20,8 +20,9 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor, tensor
 from ..device import Array
 from ..samples import Uniform, draw
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, shown
 from .broadcast import broadcast_shapes, broadcast_to
+from .cast import cast
 
 
 @dataclass(frozen=True)
@@ -192,13 +193,29 @@ def _number(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _with_number(op: str, kind: Callable[[Any], Op], number: Any, x: Any) -> Tensor:
+    """kind(number)(x); whole numbers with a fraction become float32, as in PyTorch."""
+    x = as_tensor(x)
+    try:
+        return kind(number)(x if isinstance(number, int) else _fractions(x))
+    except OverflowError:
+        raise ValueError(
+            f"{op}: the number {number} does not fit dtype {x.dtype}; convert with .astype()"
+        ) from None
+
+
+def _fractions(x: Tensor) -> Tensor:
+    """x, with whole numbers and bools as float32."""
+    return x if x.dtype.kind == "f" else cast(x, "float32")
+
+
 def add(a: Any, b: Any) -> Tensor:
     """a + b, with broadcasting."""
     left, right = _number(a), _number(b)
     if right is not None:
-        return Shift(right)(as_tensor(a))
+        return _with_number("add", Shift, right, a)
     if left is not None:
-        return Shift(left)(as_tensor(b))
+        return _with_number("add", Shift, left, b)
     return Add()(*_numbers("add", a, b))
 
 
@@ -206,9 +223,9 @@ def sub(a: Any, b: Any) -> Tensor:
     """a - b, with broadcasting."""
     left, right = _number(a), _number(b)
     if right is not None:
-        return Shift(-right)(as_tensor(a))
+        return _with_number("sub", Shift, -right, a)
     if left is not None:
-        return Shift(left)(neg(b))
+        return _with_number("sub", Shift, left, neg(b))
     return Sub()(*_numbers("sub", a, b))
 
 
@@ -216,63 +233,44 @@ def mul(a: Any, b: Any) -> Tensor:
     """a b element by element, with broadcasting."""
     left, right = _number(a), _number(b)
     if right is not None:
-        return Scale(right)(as_tensor(a))
+        return _with_number("mul", Scale, right, a)
     if left is not None:
-        return Scale(left)(as_tensor(b))
+        return _with_number("mul", Scale, left, b)
     return Mul()(*_numbers("mul", a, b))
 
 
 def div(a: Any, b: Any) -> Tensor:
-    """a / b element by element, with broadcasting."""
+    """a / b element by element, with broadcasting; of whole numbers float32."""
     left, right = _number(a), _number(b)
     if right:
-        return Scale(1 / right)(as_tensor(a))
+        return _with_number("div", Scale, 1 / right, a)
+    if left is not None and right is None:
+        return _with_number("div", Scale, left, Pow(-1)(_fractions(as_tensor(b))))
+    a = _fractions(as_tensor(a))
     if right is not None:
-        a = as_tensor(a)
-        return Div()(*_numbers("div", a, tensor(right, dtype=a.dtype, device=a.device)))  # by 0
-    if left is not None:
-        return mul(Pow(-1)(as_tensor(b)), left)
+        b = tensor(right, dtype=a.dtype, device=a.device)  # 0
     return Div()(*_numbers("div", a, b))
 
 
 def neg(x: Tensor | Array) -> Tensor:
     """-x."""
-    return Scale(-1)(as_tensor(x))
+    return _with_number("neg", Scale, -1, x)
+
+
+def clone(x: Tensor | Array) -> Tensor:
+    """x in memory of its own; the gradient goes through."""
+    x = as_tensor(x)
+    return Scale(1)(x) if x.dtype.kind == "f" else tensor(x, device=x.device)
 
 
 def pow(x: Tensor | Array, exponent: float) -> Tensor:
-    """x^p for a number p."""
+    """x^p for a number p; of whole numbers float32 if p is negative or a fraction."""
     p = _number(exponent)
     if p is None:
-        raise TypeError(f"pow: exponent is {exponent!r}, expected a number")
-    return Pow(p)(as_tensor(x))
+        raise TypeError(f"pow: exponent is {shown(exponent)}, expected a number")
+    return _with_number("pow", Pow, p if p >= 0 else float(p), x)
 
 
 def sqrt(x: Tensor) -> Tensor:
     """x^(1/2)."""
     return pow(x, 0.5)
-
-
-def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> Tensor | None:
-    """The bias as a tensor of one value per channel of the result, in weight's dtype; or None."""
-    if given is None:
-        return None
-    bias = as_tensor(given)
-    if bias.ndim != 1:
-        raise ShapeError(f"{op}: bias has {bias.ndim} axes {bias.shape}, expected 1: {letter}")
-    if bias.shape[0] != size:
-        raise ShapeError(
-            f"{op}: axis 0 ({letter}) of bias is {bias.shape[0]}, but axis 1 ({letter}) of the "
-            f"result is {size}, expected {size}"
-        )
-    if bias.dtype != weight.dtype:
-        raise TypeError(
-            f"{op}: dtype of bias is {bias.dtype}, but dtype of weight is {weight.dtype}; "
-            f"convert one with .astype()"
-        )
-    return bias
-
-
-def add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
-    """y + bias along axis 1, if there is a bias."""
-    return y if bias is None else y + bias.reshape(1, -1, *(1,) * (y.ndim - 2))

@@ -28,7 +28,7 @@ from functools import partial
 from typing import Any
 
 from .. import kernels
-from ..core import Op, Tensor, as_tensor, ones_like, zeros_like
+from ..core import Op, Tensor, as_tensor, full_like
 from ..device import Array
 from ..modes import no_grad
 from ..samples import Derived, Draw, draw
@@ -84,7 +84,7 @@ class BatchNormWeight(Op):
 
     def vjp(self, h: Tensor, gy: Tensor, x: Tensor, mean: Tensor, var: Tensor) -> Entries:
         return (
-            lambda: BatchNorm(self.eps)(x, h, zeros_like(h), mean, var),
+            lambda: BatchNorm(self.eps)(x, h, full_like(h, 0), mean, var),
             lambda: _input_gradient(self.eps, gy, x, h, mean, var),
             None,
             None,
@@ -127,14 +127,14 @@ class BatchNormGrad(Op):
             return _input_gradient(self.eps, v, x, w, mean, var)
 
         def by_weight() -> Tensor:
-            return sum(h * part(gy, ones_like(weight)), _others(h))  # C
+            return sum(h * part(gy, full_like(weight, 1)), _others(h))  # C
 
         def by_x() -> Tensor:
             axes, weigh = _others(x), BatchNormWeight(self.eps)
             M = x.numel() // max(x.shape[1], 1)
             r = pow(variance(x, axes, correction=0) + self.eps, -0.5)  # C, from x: recorded
             scale = r * (-1 / max(M, 1))
-            nothing = zeros_like(weight)
+            nothing = full_like(weight, 0)
             along_n = BatchNorm(self.eps)(x, scale * weight * by_weight(), nothing, mean, var)
             along_h = part(h, scale * weight * weigh(gy, x, mean, var))
             along_g = part(gy, scale * weight * weigh(h, x, mean, var))

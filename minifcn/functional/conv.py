@@ -29,7 +29,7 @@ from ..device import Array
 from ..samples import Draw
 from ..shapes import Pair, Shape, ShapeError, bind, whole
 from ..window import Padding, Window
-from .arithmetic import add_bias, check_bias
+from .bias import add_bias, check_bias
 
 
 @dataclass(frozen=True)

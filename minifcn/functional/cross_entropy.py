@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import Op, Tensor, as_tensor, ones_like
+from ..core import Op, Tensor, as_tensor, full_like
 from ..device import Array
 from ..samples import Derived, Integers, Uniform, draw
 from ..shapes import Shape, bind, real
@@ -97,7 +97,7 @@ class CrossEntropyGrad(Op):
         total: Tensor,
     ) -> tuple[Callable[[], Tensor] | None, ...]:
         def ggy() -> Tensor:
-            return sum(h * self(ones_like(gy), x, target, weight, top, total), 1)  # N ...
+            return sum(h * self(full_like(gy, 1), x, target, weight, top, total), 1)  # N ...
 
         def ggx() -> Tensor:
             p = Softmax(1)(x)  # N C ...

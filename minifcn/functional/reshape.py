@@ -136,3 +136,24 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
     a, b = (axis_of("transpose", "axis", axis, x.ndim, x.shape) for axis in (first, second))
     order[a], order[b] = order[b], order[a]
     return Permute(tuple(order))(x)
+
+
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """A new axis of size 1, which becomes axis `dim`.
+
+    Shape   x: A .. B  ->  y: A .. 1 .. B
+    """
+    x = as_tensor(x)
+    axis = axis_of("unsqueeze", "dim", dim, x.ndim + 1)
+    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
+    """Without axis `dim` if its size is 1; without `dim`, without every axis of size 1.
+
+    Shape   x: A .. 1 .. B  ->  y: A .. B
+    """
+    x = as_tensor(x)
+    every = range(x.ndim)
+    axes = every if dim is None else [axis_of("squeeze", "dim", dim, x.ndim or 1, x.shape)]
+    return reshape(x, tuple(x.shape[a] for a in every if a not in axes or x.shape[a] != 1))

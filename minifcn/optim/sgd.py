@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
-from ..core import Tensor, zeros_like
+from ..core import Tensor, full_like
 from ..device import Array, to_device
 
 RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -111,7 +111,7 @@ class SGD:
                     continue
                 first = group["momentum"] != 0 and place not in self._momentum
                 if first:
-                    self._momentum[place] = zeros_like(p).data
+                    self._momentum[place] = full_like(p, 0).data
                 v = self._momentum[place] if group["momentum"] != 0 else None
                 k = kernels.of("SGD.step", [p.data, p.grad.data, *([] if v is None else [v])])
                 k.sgd_step(p.data, p.grad.data, v, lr, caffe=group["form"] == "caffe", first=first,
