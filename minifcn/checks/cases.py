@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,9 @@ def cases(ops: Iterable[str] | None = None) -> list[Case]:
 
 def _find(name: str) -> type[Op]:
     if name not in Op.registry:
-        known = ", ".join(sorted(Op.registry))
-        raise ValueError(f"gradcheck: no operator is called {name!r}; there are {known}")
+        near = get_close_matches(name, Op.registry)
+        hint = f"; close to it: {', '.join(near)}" if near else ""
+        raise ValueError(
+            f"gradcheck: no operator is called {name!r}{hint}; `minifcn gradcheck --list` names all"
+        )
     return Op.registry[name]

@@ -194,7 +194,7 @@ def test_two_photos_of_one_name_are_refused_before_anything_is_written(run, tmp_
         (["evaluate", str(Path(__file__).parent), "x"], ("evaluate", "has no model.safetensors")),
         (["evaluate", "nowhere", "hotdogs"], ("evaluate", "nowhere", "no such file")),
         (["predict", "nowhere", "a.png", "--out", "x"], ("predict", "nowhere")),
-        (["gradcheck", "conv2e"], ("gradcheck", "conv2e", "--list")),
+        (["gradcheck", "conv2e"], ("gradcheck", "'conv2e'", "close to it: conv2d", "--list")),
     ],
 )
 def test_a_mistake_is_one_line_not_a_traceback(arguments, words, capsys, tmp_path, monkeypatch):
