@@ -90,6 +90,19 @@ def one_of(op: str, name: str, value: object, words: Iterable[str]) -> str:
     return value
 
 
+def flag(op: str, name: str, value: object) -> bool:
+    """`value` if it is True or False (or NumPy's); words and numbers are mistakes."""
+    if type(value).__name__ not in ("bool", "bool_"):
+        raise TypeError(f"{op}: {name} is {shown(value)}, expected True or False")
+    return bool(value)
+
+
+def function(op: str, name: str, value: object) -> None:
+    """Refuse what cannot be called."""
+    if not callable(value):
+        raise TypeError(f"{op}: {name} is {shown(value)}, expected a function")
+
+
 def axis_of(op: str, name: str, value: object, ndim: int, x: Shape = ()) -> int:
     """`value` as an axis 0 .. ndim - 1; a negative one counts from the end."""
     axis = whole(op, name, value, None)

@@ -20,6 +20,7 @@ import numpy as np
 from ..core import Tensor, grad
 from ..device import Array
 from ..modes import enable_grad, mode
+from ..shapes import function
 
 Run = Callable[[], list[Tensor]]
 
@@ -100,6 +101,7 @@ def pose(fn: Callable[..., Any], inputs: Any, params: Any = None) -> Problem:
 
     `params` is a module, a dict or a list of tensors; a module's own come along when fn is one.
     """
+    function("gradcheck", "fn", fn)
     owner = fn if hasattr(fn, "named_parameters") else getattr(fn, "__self__", None)
     if params is None and hasattr(owner, "named_parameters"):
         params = owner

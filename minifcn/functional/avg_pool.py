@@ -20,7 +20,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Pair, Shape, ShapeError, whole
+from ..shapes import Pair, Shape, ShapeError, flag, whole
 from ..window import Padding, Sides, Window
 from .pool_window import need_floating, pool_window
 
@@ -124,7 +124,8 @@ def avg_pool2d(
         divisor_override = whole("avg_pool2d", "divisor_override", divisor_override, None)
         if divisor_override == 0:
             raise ShapeError("avg_pool2d: divisor_override is 0, expected another whole number")
-    (top, bottom), (left, right) = pads if count_include_pad else ((0, 0), (0, 0))
+    counted = flag("avg_pool2d", "count_include_pad", count_include_pad)
+    (top, bottom), (left, right) = pads if counted else ((0, 0), (0, 0))
     H, W = window.image
     counts = (-top, H + bottom), (-left, W + right)
     return AvgPool2d(window, counts, divisor_override)(x)

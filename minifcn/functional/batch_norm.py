@@ -32,7 +32,7 @@ from ..core import Op, Tensor, as_tensor, full_like
 from ..device import Array
 from ..modes import no_grad
 from ..samples import Derived, Draw, draw
-from ..shapes import Shape, ShapeError, real
+from ..shapes import Shape, ShapeError, flag, real
 from .arithmetic import Scale, pow
 from .broadcast import sum
 from .broadcast import var as variance
@@ -202,14 +202,14 @@ def batch_norm(
     In training the running statistics move in place towards those of the batch, the variance being
     the unbiased one, over M - 1:  running = (1 - momentum) running + momentum batch.
 
-    Shape   x: N C ..., all others: C  ->  y: as x
+    Shape   x: N C ..., all others: C -> y: as x
 
     >>> import minifcn as mf
     >>> x = mf.tensor([[1.0], [3.0]])
     >>> batch_norm(x, None, None, training=True, eps=0.0).tolist()
     [[-1.0], [1.0]]
     """
-    x = as_tensor(x)
+    x, training = as_tensor(x), flag("batch_norm", "training", training)
     C = _check_input(x)
     eps, momentum = real("batch_norm", "eps", eps, 0), real("batch_norm", "momentum", momentum)
     k = kernels.of("batch_norm", [x.data])

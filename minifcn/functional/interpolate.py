@@ -33,7 +33,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import AXES, Pair, Shape, ShapeError, bind, one_of, pair, shown
+from ..shapes import AXES, Pair, Shape, ShapeError, bind, flag, one_of, pair, shown
 from .pool_window import need_floating
 from .taps import Taps, picking, transposed
 
@@ -189,6 +189,8 @@ def interpolate(
             f"interpolate: align_corners is {align_corners}, expected None with mode {mode!r}; "
             f"only bilinear has it"
         )
+    if align_corners is not None:
+        flag("interpolate", "align_corners", align_corners)
     if mode == "bilinear":
         need_floating("interpolate", x)
     if (size is None) == (scale_factor is None):

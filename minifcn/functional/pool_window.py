@@ -7,7 +7,7 @@ P = floor((H + top + bottom - d (KH - 1) - 1) / s) + 1       ceil_mode rounds up
 from __future__ import annotations
 
 from ..core import Tensor
-from ..shapes import AXES, Pair, Shape, ShapeError, bind, pair
+from ..shapes import AXES, Pair, Shape, ShapeError, bind, flag, pair
 from ..window import Padding, Sides, Window, sides
 
 
@@ -33,7 +33,9 @@ def pool_window(
     step = kernel if stride is None else stride
     if not isinstance(padding, str):
         _at_most_half(op, sides(op, padding), kernel)
-    window = Window.for_conv(op, image, kernel, step, padding, dilation, round_up=ceil_mode)
+    window = Window.for_conv(
+        op, image, kernel, step, padding, dilation, round_up=flag(op, "ceil_mode", ceil_mode)
+    )
     if not isinstance(padding, str):
         return window, sides(op, padding)
     (top, left), (bottom, right) = window.pad, window.far_pad

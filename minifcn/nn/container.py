@@ -99,6 +99,10 @@ class ModuleList(_List):
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Put several modules at the end."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: modules is a {type(modules).__name__}, expected a list"
+            )
         for module in modules:
             self._add(module)
         return self

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor
-from ..shapes import Pair, pair, whole
+from ..shapes import Pair, flag, function, one_of, pair, whole
 from ..window import Padding, pad_word, sides
 from . import init
 from .activation import activation_named
 from .module import Module
-from .parameter import Parameter, first_values
+from .parameter import Parameter, first_values, floating_dtype
 from .seed import stream
 
 Activation = Callable[[Tensor], Tensor] | str
@@ -68,12 +68,16 @@ class ConvBase(Module):
         self.groups = whole(layer, "groups", groups, 1)
         self.padding_mode = padding_mode
         self._check(layer)
-        self._make_parameters(layer, bias, np.dtype(np.float32 if dtype is None else dtype), extras)
+        self._make_parameters(layer, bias, floating_dtype(layer, dtype), extras)
+        if extras.regularizer is not None:
+            function(layer, "regularizer", extras.regularizer)
         self.regularizer = extras.regularizer
+        if extras.normalizer is not None:
+            function(layer, "normalizer", extras.normalizer)
         self.normalizer = _made(extras.normalizer, self.out_channels, self.weight.dtype)
         self.activation = activation_named(layer, extras.activation)
         self.to(device or "cpu")
-        if not extras.trainable:
+        if not flag(layer, "trainable", extras.trainable):
             self.requires_grad_(False)
 
     def _make_parameters(self, layer: str, bias: bool | None, dtype: Any, extras: Extras) -> None:
@@ -81,11 +85,13 @@ class ConvBase(Module):
         if self.transposed:
             shape = self.in_channels, self.out_channels // self.groups, *self.kernel_size
         fans, rng = init.fans(shape, self.transposed, self.groups), stream(extras.generator)
-        make = extras.weight_init or init.layer_default
+        make = init.chosen(extras.weight_init)
         self.weight = first_values(f"{layer}: weight_init", make, shape, rng, fans, dtype)
         self.bias = None
+        if bias is not None:
+            flag(layer, "bias", bias)
         if bias or (bias is None and extras.normalizer is None):
-            make, shape_of_bias = extras.bias_init or init.layer_default, (self.out_channels,)
+            make, shape_of_bias = init.chosen(extras.bias_init), (self.out_channels,)
             self.bias = first_values(f"{layer}: bias_init", make, shape_of_bias, rng, fans, dtype)
         elif extras.bias_init is not None:
             raise ValueError(f"{layer}: bias_init is given, but bias is off; expected bias=True")
@@ -97,11 +103,7 @@ class ConvBase(Module):
                     f"{layer}: {name} is {getattr(self, name)}, expected a multiple of groups "
                     f"{self.groups}"
                 )
-        if self.padding_mode not in self.padding_modes:
-            raise ValueError(
-                f"{layer}: padding_mode is {self.padding_mode!r}, expected one of "
-                f"{', '.join(self.padding_modes)}"
-            )
+        one_of(layer, "padding_mode", self.padding_mode, self.padding_modes)
 
     def finish(self, y: Tensor) -> Tensor:
         """What follows the convolution."""

@@ -8,11 +8,11 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
-from ..shapes import Pair, pair, whole
+from ..shapes import Pair, flag, pair, whole
 from . import init
 from .conv import Conv2d
 from .module import Module
-from .parameter import Parameter, first_values
+from .parameter import Parameter, first_values, floating_dtype
 from .seed import stream
 
 
@@ -45,12 +45,12 @@ class Linear(Module):
         self.out_features = whole("Linear", "out_features", out_features, 1)
         shape = (self.out_features, self.in_features)
         rng, fans = stream(generator), init.fans(shape)
-        dtype = np.float32 if dtype is None else dtype
-        make = weight_init or init.layer_default
+        dtype = floating_dtype("Linear", dtype)
+        make = init.chosen(weight_init)
         self.weight = first_values("Linear: weight_init", make, shape, rng, fans, dtype)
         self.bias = None
-        if bias:
-            make = bias_init or init.layer_default
+        if flag("Linear", "bias", bias):
+            make = init.chosen(bias_init)
             self.bias = first_values("Linear: bias_init", make, shape[:1], rng, fans, dtype)
         elif bias_init is not None:
             raise ValueError("Linear: bias_init is given, but bias is False; expected bias=True")

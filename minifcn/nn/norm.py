@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..core import Tensor, tensor
-from ..shapes import ShapeError, whole
+from ..core import Tensor, as_tensor, tensor
+from ..shapes import bind, flag, whole
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, floating_dtype
 
 
 class BatchNorm2d(Module):
@@ -44,8 +44,9 @@ class BatchNorm2d(Module):
     ) -> None:
         C = self.num_features = whole("BatchNorm2d", "num_features", num_features, 1)
         self.eps, self.momentum = eps, momentum
-        self.affine, self.track_running_stats = affine, track_running_stats
-        dtype = np.float32 if dtype is None else dtype
+        self.affine = flag("BatchNorm2d", "affine", affine)
+        self.track_running_stats = flag("BatchNorm2d", "track_running_stats", track_running_stats)
+        dtype = floating_dtype("BatchNorm2d", dtype)
         self.weight = Parameter(np.ones(C, dtype)) if affine else None
         self.bias = Parameter(np.zeros(C, dtype)) if affine else None
         tracked = track_running_stats
@@ -55,8 +56,8 @@ class BatchNorm2d(Module):
         self.to(device or "cpu")
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
-            raise ShapeError(f"BatchNorm2d: x has {x.ndim} axes {x.shape}, expected 4: N C H W")
+        x = as_tensor(x)
+        bind("BatchNorm2d", x=("N C H W", x.shape))
         use_batch = self.training or self.running_mean is None
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Tensor, tensor
 from ..device import Array
-from ..shapes import Shape, ShapeError
+from ..shapes import Shape, ShapeError, function, shown
 
 Fans = tuple[int, int]  # (fan_in, fan_out), see init
 
@@ -49,8 +49,21 @@ def first_values(
     dtype: Any,
 ) -> Parameter:
     """A parameter filled by init(shape, rng, fans), which the user gave as `argument`."""
+    layer, _, name = argument.partition(": ")
+    function(layer, name, init)
     made = init(shape, rng, fans)
     values = np.asarray(made.data if isinstance(made, Tensor) else made)
     if values.shape != shape:
         raise ShapeError(f"{argument}: made an array of shape {values.shape}, expected {shape}")
     return Parameter(values.astype(dtype), fans=fans)
+
+
+def floating_dtype(layer: str, dtype: Any) -> np.dtype[Any]:
+    """`dtype` as NumPy's, float32 if None, or an error that names the layer."""
+    try:
+        found = np.dtype(np.float32 if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind != "f":
+        raise TypeError(f"{layer}: dtype is {shown(dtype)}, expected a floating type")
+    return found

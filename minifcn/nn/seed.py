@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..shapes import whole
+
 
 class _Stream:
     """One generator, replaced by `manual_seed`."""
@@ -28,7 +30,7 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((a.weight.numpy() == b.weight.numpy()).all())
     True
     """
-    _Stream.generator = np.random.default_rng(seed)
+    _Stream.generator = np.random.default_rng(whole("manual_seed", "seed", seed, 0))
     return _Stream.generator
 
 

@@ -43,6 +43,11 @@ def snapshot(module: Module) -> dict[str, Tensor]:
 
 def load(module: Module, values: Mapping[str, Any], strict: bool) -> Loaded:
     """Check everything, then write everything."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"load_state_dict: values is a {type(values).__name__}, expected a dict from names to "
+            f"tensors"
+        )
     targets = dict(entries(module))
     missing = [name for name in targets if name not in values]
     unexpected = [name for name in values if name not in targets]

@@ -20,6 +20,7 @@ import numpy as np
 from .. import kernels
 from ..core import Tensor, full_like
 from ..device import Array, to_device
+from ..shapes import flag, one_of, real
 
 RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
 OPTIONS = ("lr", *RULE, "form", "lr_mult")
@@ -58,6 +59,8 @@ class SGD:
         self.defaults = dict(zip(OPTIONS, values, strict=True))
         self.param_groups: list[dict[str, Any]] = []
         self._momentum: dict[int, Array] = {}  # place of the parameter -> v
+        if not isinstance(params, Iterable):
+            raise TypeError(f"SGD: params is a {type(params).__name__}, expected parameters")
         entries = list(params)
         if not entries:
             raise ValueError("SGD: params is empty, expected at least one parameter or group")
@@ -82,7 +85,9 @@ class SGD:
         _check_params(params, {id(p) for p in self._params()})
         full = {**self.defaults, **group, "params": params}
         for name in NUMBERS:
-            full[name] = float(full[name])  # a NumPy number would carry its dtype into the step
+            full[name] = real(
+                "SGD", name, full[name]
+            )  # a NumPy number would carry its dtype into the step
         _check_options(full)
         self.param_groups.append(full)
 
@@ -165,8 +170,9 @@ def _check_options(group: Mapping[str, Any]) -> None:
     for name in ("lr", "momentum", "weight_decay", "lr_mult"):
         if not group[name] >= 0:
             raise ValueError(f"SGD: {name} is {group[name]}, expected at least 0")
-    if group["form"] not in ("pytorch", "caffe"):
-        raise ValueError(f"SGD: form is {group['form']!r}, expected 'pytorch' or 'caffe'")
+    one_of("SGD", "form", group["form"], ("pytorch", "caffe"))
+    for name in ("nesterov", "maximize"):
+        flag("SGD", name, group[name])
     if group["nesterov"] and not (group["momentum"] > 0 and group["dampening"] == 0):
         raise ValueError(
             f"SGD: nesterov is True with momentum {group['momentum']} and dampening "

@@ -24,6 +24,7 @@ from .inplace import (
 from .values import (
     Init,
     bilinear,
+    chosen,
     constant,
     he_normal,
     he_uniform,
@@ -39,7 +40,7 @@ from .values import (
 )
 
 __all__ = [
-    "Init", "bilinear", "bilinear_", "constant", "constant_", "fans", "gain", "he_normal",
+    "Init", "bilinear", "bilinear_", "chosen", "constant", "constant_", "fans", "gain", "he_normal",
     "he_uniform", "init_", "kaiming_normal_", "kaiming_uniform_", "layer_default", "lecun_normal",
     "lecun_uniform", "normal", "normal_", "ones", "ones_", "uniform", "uniform_", "xavier_normal",
     "xavier_normal_", "xavier_uniform", "xavier_uniform_", "zeros", "zeros_",

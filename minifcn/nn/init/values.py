@@ -88,6 +88,11 @@ def layer_default(shape: Shape, rng: Rng = None, fans: Fans | None = None) -> Ar
     return _uniform(shape, rng, _deviation((fans or fans_of(shape))[0]) / math.sqrt(3))
 
 
+def chosen(given: Init | None) -> Init:
+    """What the user gave, or the layers' default."""
+    return layer_default if given is None else given
+
+
 def normal(
     shape: Shape, rng: Rng = None, fans: Fans | None = None, mean: float = 0.0, std: float = 1.0
 ) -> Array:
