@@ -40,9 +40,7 @@ __all__ = [
 _CHECKS = (
     "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
 )  # fmt: skip
-_ROOMS = (
-    "checks", "data", "functional", "infer", "interop", "models", "nn", "optim", "study", "train",
-)  # fmt: skip
+_ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
 
 def __getattr__(name: str) -> Any:

@@ -233,6 +233,17 @@ def test_only_declared_libraries_are_imported() -> None:
     assert not eager, "import these inside the function that needs them:\n" + "\n".join(eager)
 
 
+def test_every_room_is_reached_by_its_name_and_no_other() -> None:
+    """`mf.nn` without importing it; a room that is not built yet is no attribute, not a crash."""
+    import minifcn
+
+    behind = {"cli", "kernels"}  # nothing for users of the library
+    rooms = {init.parent.name for init in PACKAGE.glob("*/__init__.py")} - behind
+    assert rooms == set(minifcn._ROOMS)
+    assert all(getattr(minifcn, room).__name__ == f"minifcn.{room}" for room in rooms)
+    assert not hasattr(minifcn, "nowhere")
+
+
 def test_import_loads_numpy_only_and_says_nothing() -> None:
     program = (
         "import sys, numpy\n"

@@ -72,7 +72,7 @@ class Permute(Op):
 def reshape(x: Tensor, *shape: Any) -> Tensor:
     """`reshape(x, 2, 3)` or `reshape(x, (2, 3))`; one size may be -1.
 
-    Shape   x: any  ->  y: the sizes given, with as many elements
+    Shape   x: any -> y: the sizes given, with as many elements
 
     >>> import minifcn as mf
     >>> reshape(mf.tensor([1.0, 2.0, 3.0, 4.0]), 2, -1).tolist()
@@ -95,7 +95,7 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim, that one included, as one.
 
-    Shape   x: A .. B .. C .. D  ->  y: A .. (B .. C) .. D
+    Shape   x: A .. B .. C .. D -> y: A .. (B .. C) .. D
 
     >>> import minifcn as mf
     >>> flatten(mf.tensor([[[1.0, 2.0], [3.0, 4.0]]]), 1).tolist()
@@ -112,7 +112,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def permute(x: Tensor, *axes: Any) -> Tensor:
     """`permute(x, 0, 2, 3, 1)` or with a tuple: axis a of the result is axis axes[a] of x.
 
-    Shape   x: any  ->  y: the same sizes in the order of `axes`
+    Shape   x: any -> y: the same sizes in the order of `axes`
     """
     x = as_tensor(x)
     given = axes[0] if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
@@ -129,7 +129,7 @@ def permute(x: Tensor, *axes: Any) -> Tensor:
 def transpose(x: Tensor, first: int, second: int) -> Tensor:
     """Swap two axes.
 
-    Shape   x: any  ->  y: the same, with the sizes of `first` and `second` swapped
+    Shape   x: any -> y: the same, with the sizes of `first` and `second` swapped
     """
     x = as_tensor(x)
     order = list(range(x.ndim))
@@ -141,7 +141,7 @@ def transpose(x: Tensor, first: int, second: int) -> Tensor:
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """A new axis of size 1, which becomes axis `dim`.
 
-    Shape   x: A .. B  ->  y: A .. 1 .. B
+    Shape   x: A .. B -> y: A .. 1 .. B
     """
     x = as_tensor(x)
     axis = axis_of("unsqueeze", "dim", dim, x.ndim + 1)
@@ -151,7 +151,7 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
 def squeeze(x: Tensor, dim: int | None = None) -> Tensor:
     """Without axis `dim` if its size is 1; without `dim`, without every axis of size 1.
 
-    Shape   x: A .. 1 .. B  ->  y: A .. B
+    Shape   x: A .. 1 .. B -> y: A .. B
     """
     x = as_tensor(x)
     every = range(x.ndim)

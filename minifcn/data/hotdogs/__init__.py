@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...images import UInt8
 from ..classes import Classes
 from .scene import draw
-
-UInt8 = NDArray[np.uint8]
 
 CLASSES = Classes(("background", "hot dog"), ((32, 32, 40), (255, 150, 30)))
 HELD_OUT = 1_000_000
