@@ -1,5 +1,7 @@
 """What users of PyTorch reach for at once: comparing, creating, copying, looping, other dtypes."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -107,7 +109,7 @@ def test_a_gradient_can_be_zeroed_in_place() -> None:
         (x * 3.0).sum().backward()
         assert x.grad is not None and x.grad.tolist() == [3.0, 3.0]
         x.grad.zero_()
-    assert x.grad.fill_(2.5).tolist() == [2.5, 2.5]
+    assert x.grad is not None and x.grad.fill_(2.5).tolist() == [2.5, 2.5]
 
 
 def test_to_takes_a_device_or_a_dtype() -> None:
@@ -173,6 +175,30 @@ def test_fractions_of_whole_numbers_are_float32(call, dtype) -> None:
     np.testing.assert_allclose(found.numpy(), call(whole.astype(np.float64)), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [lambda x, i: x * i, lambda x, i: i / x, lambda x, i: x @ i, lambda x, i: F.matmul(i, x),
+     lambda x, i: F.cat([i, x]), lambda x, i: F.stack([x, i]), F.maximum, F.minimum,
+     lambda x, i: F.where(x > i, x, i), lambda x, i: F.where(x > i, i, x), F.linear, F.prelu],
+)  # fmt: skip
+def test_whole_numbers_beside_floats_take_their_dtype(call) -> None:
+    """Half of these were float64, NumPy's common dtype of float32 and int64."""
+    x, i = np.array([[1.5, -2.0], [0.5, 3.0]]), np.array([[1, 2], [3, 4]])
+    if call is F.prelu:
+        i = i[0]
+    found = call(mf.tensor(x, dtype="float32", requires_grad=True), mf.tensor(i))
+    assert found.dtype == np.float32 and found.requires_grad
+    exact = call(mf.tensor(x), mf.tensor(i.astype(np.float64)))
+    np.testing.assert_allclose(found.numpy(), exact.numpy(), rtol=1e-6)
+
+
+def test_whole_numbers_are_compared_with_fractions() -> None:
+    labels = mf.tensor([0, 1, 2])
+    assert (labels > 0.5).tolist() == [False, True, True]
+    assert (labels == mf.tensor([0.0, 1.5, 2.0])).tolist() == [True, False, True]
+    assert (labels < float("inf")).all().item()
+
+
 def test_whole_numbers_stay_whole() -> None:
     i = mf.tensor([1, 2, 3])
     for found in (i + 1, i - 1, 2 * i, -i, i**2, i * i, i - i):
@@ -225,14 +251,14 @@ def test_writing_says_what_does_not_fit() -> None:
 
 
 def test_grad_says_which_argument_is_no_tensor() -> None:
-    x = mf.tensor([1.0, 2.0], requires_grad=True)
-    y = x * 2
+    x: Any = mf.tensor([1.0, 2.0], requires_grad=True)
+    y, grad = x * 2, cast(Any, mf.grad)  # what mypy would refuse
     with pytest.raises(TypeError, match=r"grad: outputs\[0\] is a NoneType, expected a Tensor"):
-        mf.grad(None, x)
+        grad(None, x)
     with pytest.raises(TypeError, match=r"grad: inputs\[1\] is a str, expected a Tensor"):
-        mf.grad(y, [x, "x"])
+        grad(y, [x, "x"])
     with pytest.raises(TypeError, match=r"grad: grad_outputs\[0\] is a float, expected a Tensor"):
-        mf.grad(y, x, 1.0)
+        grad(y, x, 1.0)
     with pytest.raises(TypeError, match=r"grad: value\[0\] is a list, expected a Tensor"):
         x.grad = [[1.0, 2.0]]
     with pytest.raises(

@@ -11,6 +11,7 @@ import json
 from .common import open_split
 
 EXAMPLES = """examples:
+  minifcn evaluate demo hotdogs
   minifcn evaluate runs/camvid camvid/val
   minifcn evaluate runs/camvid camvid/val --json > scores.json
 """
@@ -19,7 +20,9 @@ EXAMPLES = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN DATA_SPLIT [--json]."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
-    parser.add_argument("data", metavar="DATA_SPLIT", help="folder with images/ and labels/")
+    parser.add_argument(
+        "data", metavar="DATA_SPLIT", help="folder with images/ and labels/, or 'hotdogs'"
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable, to standard output")
 
 
