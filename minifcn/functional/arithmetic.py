@@ -22,7 +22,7 @@ from ..device import Array
 from ..samples import Uniform, draw
 from ..shapes import Shape, shown
 from .broadcast import broadcast_shapes, broadcast_to
-from .cast import cast
+from .cast import cast, promoted
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,7 @@ class Pow(Op):
 
 def _numbers(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape; whole numbers beside floating ones take their dtype."""
-    a, b = as_tensor(a), as_tensor(b)
-    if a.dtype.kind == "f" and b.dtype.kind != "f":
-        b = tensor(b, dtype=a.dtype, device=b.device)
-    elif b.dtype.kind == "f" and a.dtype.kind != "f":
-        a = tensor(a, dtype=b.dtype, device=a.device)
+    a, b = promoted(a, b)
     shape = broadcast_shapes(op, a=a.shape, b=b.shape)
     return broadcast_to(a, shape), broadcast_to(b, shape)
 

@@ -61,6 +61,15 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     return Tensor(kernels.of("cast", [x.data]).cast(x.data, wanted.name))
 
 
+def promoted(*xs: Any) -> tuple[Tensor, ...]:
+    """All as tensors; whole numbers and bools beside a floating one take its dtype."""
+    tensors = tuple(as_tensor(x) for x in xs)
+    floating = next((x.dtype for x in tensors if x.dtype.kind == "f"), None)
+    if floating is None:
+        return tensors
+    return tuple(x if x.dtype.kind == "f" else cast(x, floating) for x in tensors)
+
+
 def _dtype(dtype: Any) -> Any:
     try:
         return tensor(0, dtype=dtype).dtype

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from .. import kernels
 from ..core import Tensor, as_tensor
 from .broadcast import broadcast_shapes
-from .select import alike
+from .cast import promoted
 
 
 def lt(a: Any, b: Any) -> Tensor:
@@ -80,7 +81,11 @@ def all(x: Tensor) -> Tensor:
 
 
 def _compared(op: str, relation: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
-    a, b = alike(op, a=a, b=b)
+    if isinstance(b, Real):
+        return as_tensor(relation(as_tensor(a).data, b))
+    if isinstance(a, Real):
+        return as_tensor(relation(a, as_tensor(b).data))
+    a, b = promoted(a, b)
     broadcast_shapes(op, a=a.shape, b=b.shape)
     kernels.of(op, [a.data, b.data], ("a", "b"))
     return as_tensor(relation(a.data, b.data))

@@ -17,6 +17,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError, axis_of, whole
+from .cast import promoted
 from .index import GetSlice, get_slice
 from .reshape import reshape
 
@@ -143,7 +144,7 @@ def _tensors(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:
         raise TypeError(f"{op}: tensors is a {type(tensors).__name__}, expected a list of tensors")
     if not tensors:
         raise ValueError(f"{op}: tensors is empty, expected at least 1 tensor")
-    return [as_tensor(x) for x in tensors]
+    return list(promoted(*tensors))
 
 
 def _same_but(axis: int | None, op: str, place: int, x: Tensor, first: Tensor) -> None:

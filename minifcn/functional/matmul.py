@@ -21,6 +21,7 @@ from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError
 from .broadcast import broadcast_shapes, broadcast_to
+from .cast import promoted
 from .reshape import reshape, transpose
 
 
@@ -60,7 +61,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     >>> matmul(mf.tensor([[1.0, 2.0], [3.0, 4.0]]), mf.tensor([1.0, 10.0])).tolist()
     [21.0, 43.0]
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = promoted(a, b)
     for name, x in (("a", a), ("b", b)):
         if x.ndim == 0:
             raise ShapeError(f"matmul: {name} has no axes, expected at least 1; use * for numbers")

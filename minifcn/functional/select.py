@@ -20,6 +20,7 @@ from ..device import Array
 from ..samples import Integers, draw
 from ..shapes import Shape
 from .broadcast import broadcast_shapes, broadcast_to
+from .cast import promoted
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,20 @@ def where(mask: Tensor | Array, a: Any, b: Any) -> Tensor:
 
 
 def alike(op: str, **values: Any) -> tuple[Tensor, Tensor]:
-    """Both as tensors; a Python number takes the dtype of the other, if that can hold it."""
+    """Both as tensors of one dtype: a number takes the other's, whole numbers that of floats."""
     (first, a), (second, b) = values.items()
     if isinstance(a, Real) and not isinstance(b, Real):
         b = as_tensor(b)
         return _number(op, first, a, second, b), b
-    a = as_tensor(a)
-    return a, _number(op, second, b, first, a) if isinstance(b, Real) else as_tensor(b)
+    if isinstance(b, Real):
+        a = as_tensor(a)
+        return a, _number(op, second, b, first, a)
+    a, b = promoted(a, b)
+    return a, b
 
 
 def _number(op: str, name: str, value: Any, other: str, like: Tensor) -> Tensor:
-    if like.dtype.kind != "f" and value != int(value):
+    if like.dtype.kind != "f" and not float(value).is_integer():
         raise TypeError(
             f"{op}: {name} is {value}, but dtype of {other} is {like.dtype}, expected a whole "
             f"number; convert {other} with .astype()"
