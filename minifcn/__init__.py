@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-float16, float32, float64, int64 = np.float16, np.float32, np.float64, np.int64
+float16, float32, float64 = np.float16, np.float32, np.float64
+uint8, int32, int64 = np.uint8, np.int32, np.int64
 
 __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
     "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
     "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
-    "gradgradcheck", "int64", "nn", "no_grad", "ones", "ones_like", "optim", "rand", "randn",
-    "tensor", "zeros", "zeros_like",
+    "gradgradcheck", "int32", "int64", "nn", "no_grad", "ones", "ones_like", "optim", "rand",
+    "randn", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _CHECKS = (
@@ -42,10 +43,20 @@ _CHECKS = (
 )  # fmt: skip
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
+# What PyTorch users look for here and find in `functional` too.
+_FUNCTIONS = (
+    "abs", "argmax", "argmin", "cat", "chunk", "clamp", "exp", "flatten", "gather", "log", "matmul",
+    "max", "maximum", "mean", "min", "minimum", "permute", "pow", "relu", "reshape", "sigmoid",
+    "softmax", "split", "sqrt", "squeeze", "stack", "sum", "tanh", "transpose", "unsqueeze", "var",
+    "where",
+)  # fmt: skip
+
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
+    if name in _FUNCTIONS:
+        return getattr(importlib.import_module(".functional", __name__), name)
     if name in _CHECKS:
         return getattr(importlib.import_module(".checks", __name__), name)
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

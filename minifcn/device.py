@@ -70,7 +70,7 @@ def host_array(op: str, data: Any, dtype: Any = None) -> Array:
 def checked(op: str, name: str, array: Any) -> Any:
     """`array`, if it is one and holds floats, whole numbers or bools."""
     kind = getattr(getattr(array, "dtype", None), "kind", None)
-    if kind is None or isinstance(array, np.generic):
+    if kind is None or isinstance(array, np.generic) or hasattr(array, "detach"):  # a tensor
         raise TypeError(f"{op}: {name} is a {type(array).__name__}, expected an array")
     if kind not in "fiub":
         raise TypeError(f"{op}: dtype of {name} is {array.dtype}, expected float, int or bool")

@@ -58,6 +58,9 @@ class Methods:
     def tanh(self) -> Tensor:
         return _f().tanh(self)
 
+    def matmul(self, other: Any) -> Tensor:
+        return _f().matmul(self, other)
+
     # ---- sums and extremes ---------------------------------------------------------------------
 
     def sum(self, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
@@ -125,6 +128,12 @@ class Methods:
         return _f().broadcast_to(self, shape)
 
     # ---- dtype, device, memory -----------------------------------------------------------------
+
+    def requires_grad_(self: Any, wanted: bool = True) -> Tensor:
+        """Ask for a gradient, or no longer; gives the tensor back."""
+        self.requires_grad = wanted
+        kept: Tensor = self
+        return kept
 
     def astype(self, dtype: Any) -> Tensor:
         return _f().cast(self, dtype)

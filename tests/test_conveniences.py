@@ -234,7 +234,7 @@ def test_what_makes_no_tensor(data, dtype, fact) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [None, [1.0], 2.0, np.float64(1), np.array(["a"]), np.ones(2, complex)]
+    "data", [None, [1.0], 2.0, np.float64(1), mf.tensor(1.0), np.array(["a"]), np.ones(2, complex)]
 )
 def test_the_class_takes_arrays_of_numbers_only(data) -> None:
     with pytest.raises(TypeError, match=r"Tensor: (data is a|dtype of data is)"):
@@ -265,3 +265,16 @@ def test_grad_says_which_argument_is_no_tensor() -> None:
         mf.ShapeError, match=r"grad: the gradient is \(1,\) float32, expected \(2,\)"
     ):
         x.grad = mf.tensor([1.0])
+
+
+def test_the_functions_are_found_where_torch_has_them() -> None:
+    for name in mf._FUNCTIONS:
+        assert getattr(mf, name) is getattr(F, name)
+    x = mf.tensor(X)
+    assert mf.cat([x, x]).shape == (4, 3) and x.matmul(x.T).tolist() == (x @ x.T).tolist()
+
+
+def test_a_gradient_can_be_asked_for_later() -> None:
+    x = mf.tensor(X)
+    assert x.requires_grad_() is x and x.requires_grad
+    assert not x.requires_grad_(False).requires_grad
