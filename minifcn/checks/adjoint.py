@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import Tensor, as_tensor, grad
 from ..device import Array
+from ..shapes import function
 from .check import GradientError
 from .examine import Finding
 from .problem import name_of
@@ -34,6 +35,7 @@ def adjoint_check(
     >>> adjoint_check(lambda x: x.sum(axis=0), [np.ones((2, 3))])
     True
     """
+    function("adjoint_check", "fn", fn)
     first, others = as_tensor(inputs[0]), [as_tensor(x) for x in inputs[1:]]
     name, rng = name_of(fn), np.random.default_rng(seed)
     x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images import UInt8
-from ..shapes import ShapeError
+from ..shapes import ShapeError, shown, whole
 from .classes import Classes
 from .transforms import Transform
 
@@ -101,9 +101,9 @@ class Loader:
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0), ("prefetch", 0)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"Loader: {name} is {value}, expected {least} or more")
+            whole("Loader", name, getattr(self, name), least)
+        if not hasattr(self.dataset, "__len__") or not hasattr(self.dataset, "classes"):
+            raise TypeError(f"Loader: dataset is {shown(self.dataset)}, expected a Dataset")
         if not len(self.dataset):
             raise ValueError("Loader: dataset is empty, expected at least one image")
         if len(self) == 0:
@@ -114,8 +114,8 @@ class Loader:
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        whole, rest = divmod(len(self.dataset), self.batch_size)
-        return whole if self.drop_last or not rest else whole + 1
+        full, rest = divmod(len(self.dataset), self.batch_size)
+        return full if self.drop_last or not rest else full + 1
 
     def order(self, e: int) -> list[int]:
         """The dataset indices in the order in which epoch e shows them."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..images import UInt8, resize_image, resize_label
-from ..shapes import ShapeError
+from ..shapes import ShapeError, real, shown, whole
 
 Pair = tuple[UInt8, UInt8]
 Transform = Callable[[np.random.Generator, UInt8, UInt8], Pair]
@@ -40,8 +40,7 @@ class RandomFlip:
 
     def __post_init__(self) -> None:
         for name, p in (("p", self.p), ("vertical", self.vertical)):
-            if not 0 <= p <= 1:
-                raise ValueError(f"RandomFlip: {name} is {p}, expected a probability in 0..1")
+            real("RandomFlip", name, p, 0, 1)
 
     def __call__(self, rng: np.random.Generator, image: UInt8, label: UInt8) -> Pair:
         _check("RandomFlip", image, label)
@@ -184,6 +183,7 @@ def _check(name: str, image: UInt8, label: UInt8) -> None:
 
 
 def _check_size(name: str, size: tuple[int, int]) -> None:
-    H, W = size
-    if H < 1 or W < 1:
-        raise ValueError(f"{name}: size is {H} x {W} (H x W), expected both sides >= 1")
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ShapeError(f"{name}: size is {shown(size)}, expected (height, width)")
+    for axis, letter in enumerate("HW"):
+        whole(name, f"size[{axis}] ({letter})", size[axis], 1)

@@ -24,7 +24,7 @@ import numpy as np
 
 from .. import nn
 from ..core import Tensor
-from ..shapes import ShapeError, whole
+from ..shapes import ShapeError, shown, whole
 
 
 class FCN(nn.Module):
@@ -50,6 +50,12 @@ class FCN(nn.Module):
     ) -> None:
         super().__init__()
         classes = whole("FCN", "classes", classes, 1)
+        missing = [name for name in ("channels", "strides", "radius") if not hasattr(encoder, name)]
+        if missing:
+            raise TypeError(
+                f"FCN: encoder is {shown(encoder)} without {', '.join(missing)}, expected an "
+                f"encoder such as SmallEncoder()"
+            )
         deepest = len(encoder.channels) - 1
         skips = deepest if skips is None else whole("FCN", "skips", skips, 0)
         if skips > deepest:

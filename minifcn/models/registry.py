@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from ..shapes import shown
 from .fcn import FCN
 from .small import SmallEncoder
 
@@ -32,6 +33,8 @@ def build(config: dict[str, Any], generator: Generator = None) -> nn.Module:
 
 
 def _parts(kind: str, config: Any, known: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    if not isinstance(config, dict):
+        raise TypeError(f"build: {kind} is {shown(config)}, expected a dict such as model.config")
     options = dict(config)
     name = options.pop("name", None)
     if name not in known:

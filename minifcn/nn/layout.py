@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from ..core import Tensor
 from ..device import Array
-from ..shapes import ShapeError
+from ..shapes import ShapeError, shown
 
 T = TypeVar("T", Array, Tensor)
 
@@ -50,6 +50,8 @@ def to_hwoi(weight: T) -> T:
 
 
 def _moved(name: str, x: T, letters: str, axes: tuple[int, ...]) -> T:
+    if not hasattr(x, "ndim"):
+        raise TypeError(f"{name}: got {shown(x)}, expected a tensor or an array: {letters}")
     if x.ndim != 4:
         raise ShapeError(f"{name}: got {x.ndim} axes {tuple(x.shape)}, expected 4: {letters}")
     return x.permute(axes) if isinstance(x, Tensor) else x.transpose(axes)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from .. import kernels
 from ..core import Tensor
 from ..modes import no_grad
+from ..shapes import real, shown
 
 TINY = 1e-6
 
@@ -28,9 +29,14 @@ def clip_grad_norm(params: Iterable[Tensor] | Tensor, max_norm: float) -> float:
     >>> clip_grad_norm(p, 0.5), [round(g, 3) for g in p.grad.tolist()]
     (5.0, [0.3, 0.4])
     """
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm: max_norm is {max_norm}, expected at least 0")
-    listed = [params] if isinstance(params, Tensor) else list(params)
+    max_norm = real("clip_grad_norm", "max_norm", max_norm, 0)
+    listed = [params] if isinstance(params, Tensor) else params
+    if not isinstance(listed, Iterable):
+        raise TypeError(f"clip_grad_norm: params is {shown(params)}, expected parameters")
+    listed = list(listed)
+    for index, p in enumerate(listed):
+        if not isinstance(p, Tensor):
+            raise TypeError(f"clip_grad_norm: params[{index}] is {shown(p)}, expected a Tensor")
     norm = math.sqrt(sum(_square(p.grad) for p in listed if p.grad is not None))
     factor = max_norm / (norm + TINY)
     if not factor >= 1:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
+from ..shapes import shown
+
 
 class Named(Protocol):
     """Something with named parameters, as an nn.Module."""
@@ -26,6 +28,10 @@ def groups(model: Named, rules: Mapping[str, Mapping[str, Any]]) -> list[dict[st
     (2, 2, 2)
     >>> sgd = optim.SGD([biases, rest], lr=0.1, weight_decay=5e-4)
     """
+    if not hasattr(model, "named_parameters"):
+        raise TypeError(f"groups: model is {shown(model)}, expected a Module")
+    if not isinstance(rules, Mapping):
+        raise TypeError(f"groups: rules is {shown(rules)}, expected {{name pattern: options}}")
     members: dict[str, list[Any]] = {pattern: [] for pattern in rules}
     rest: list[Any] = []
     names = []

@@ -20,6 +20,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..shapes import function, whole
+
 Schedule = Callable[[int], float]
 
 
@@ -91,6 +93,10 @@ class Warmup:
     steps: int
     then: Schedule = Constant()
 
+    def __post_init__(self) -> None:
+        whole("Warmup", "steps", self.steps, 0)
+        function("Warmup", "then", self.then)
+
     def __call__(self, step: int) -> float:
         if step >= self.steps:
             return self.then(step - self.steps)
@@ -125,5 +131,4 @@ def _cosine(start: float, end: float, t: float) -> float:
 
 
 def _at_least_one(name: str, argument: str, value: int) -> None:
-    if not value >= 1:
-        raise ValueError(f"{name}: {argument} is {value}, expected at least 1 step")
+    whole(name, argument, value, 1)

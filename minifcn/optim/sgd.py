@@ -106,7 +106,7 @@ class SGD:
         A schedule gives the factor: `sgd.step(schedule(step))`. Nothing has to be put back, so a
         resumed run needs the step number only.
         """
-        place = -1
+        factor, place = real("SGD.step", "factor", factor), -1
         for group in self.param_groups:
             options = {name: group[name] for name in RULE}
             lr = float(group["lr"] * group["lr_mult"] * factor)

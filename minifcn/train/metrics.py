@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..shapes import shown, whole
+
 Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
@@ -32,9 +34,7 @@ class Confusion:
     """
 
     def __init__(self, classes: int) -> None:
-        if classes < 1:
-            raise ValueError(f"Confusion: classes is {classes}, expected at least 1")
-        self.classes = classes
+        self.classes = classes = whole("Confusion", "classes", classes, 1)
         self.matrix: NDArray[np.int64] = np.zeros((classes, classes), np.int64)
 
     def add(self, prediction: Ints, target: Ints, ignore: int | None = None) -> None:
@@ -42,6 +42,9 @@ class Confusion:
 
         Shape   prediction, target: N H W (or any other, the same for both)
         """
+        for name, one in (("prediction", prediction), ("target", target)):
+            if not isinstance(one, np.ndarray):
+                raise TypeError(f"Confusion.add: {name} is {shown(one)}, expected a NumPy array")
         if prediction.shape != target.shape:
             raise ValueError(
                 f"Confusion.add: prediction has shape {prediction.shape}, "

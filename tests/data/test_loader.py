@@ -203,7 +203,7 @@ def test_images_of_different_sizes_are_named_with_a_way_out():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Loader(numbered(3), 0), ["batch_size", "0", "1 or more"]),
+        (lambda: Loader(numbered(3), 0), ["batch_size", "0", "at least 1"]),
         (lambda: Loader(numbered(3), 1, prefetch=-1), ["prefetch", "-1"]),
         (lambda: Loader(numbered(3), 1, seed=-4), ["seed", "-4"]),
         (lambda: Loader(numbered(0), 1), ["dataset is empty"]),

@@ -144,14 +144,14 @@ def test_jitter_changes_what_it_names():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: RandomFlip(1.5), ["RandomFlip", "p", "1.5", "0..1"]),
+        (lambda: RandomFlip(1.5), ["RandomFlip", "p", "1.5", "0 to 1"]),
         (lambda: RandomFlip(vertical=-1), ["RandomFlip", "vertical", "-1"]),
-        (lambda: RandomCrop((0, 4)), ["RandomCrop", "0 x 4"]),
+        (lambda: RandomCrop((0, 4)), ["RandomCrop", "size[0] (H) is 0", "at least 1"]),
         (lambda: RandomCrop((4, 4), void=300), ["RandomCrop", "void", "300"]),
         (lambda: RandomScale(2, 1), ["RandomScale", "low", "2", "1"]),
         (lambda: RandomScale(0, 1), ["RandomScale", "low", "0"]),
         (lambda: ColourJitter(contrast=2), ["ColourJitter", "contrast", "2"]),
-        (lambda: Resize((3, -1)), ["Resize", "3 x -1"]),
+        (lambda: Resize((3, -1)), ["Resize", "size[1] (W) is -1", "at least 1"]),
     ],
 )
 def test_wrong_arguments_are_named(make, words):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...images import UInt8
+from ...shapes import whole
 from ..classes import Classes
 from .scene import draw
 
@@ -40,10 +41,8 @@ class HotDogs:
     _kept: dict[int, tuple[UInt8, UInt8]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.count < 0:
-            raise ValueError(f"HotDogs: count is {self.count}, expected 0 or more")
-        if self.seed < 0:
-            raise ValueError(f"HotDogs: seed is {self.seed}, expected 0 or more")
+        whole("HotDogs", "count", self.count, 0)
+        whole("HotDogs", "seed", self.seed, 0)
         H, W = self.size
         if H < 16 or W < 16:
             raise ValueError(f"HotDogs: size is {H} x {W} (H x W), expected both sides >= 16")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ...shapes import Shape, ShapeError
+from ...shapes import Shape, ShapeError, one_of, sizes, whole
 from ..parameter import Fans
 
 
@@ -20,9 +20,10 @@ def fans(shape: Shape, transposed: bool = False, groups: int = 1) -> Fans:
     >>> fans((8, 4, 3, 3)), fans((8, 4, 3, 3), transposed=True), fans((8, 1, 3, 3), groups=4)
     ((36, 72), (72, 36), (9, 18))
     """
+    shape, groups = sizes("fans", shape), whole("fans", "groups", groups, 1)
     if len(shape) < 2:
         raise ShapeError(f"fans: shape is {tuple(shape)}, expected at least 2 axes: O C/G ...")
-    if groups < 1 or shape[0] % groups:
+    if shape[0] % groups:
         raise ShapeError(
             f"fans: axis 0 (O) of the weight is {shape[0]}, expected a multiple of groups {groups}"
         )
@@ -45,8 +46,4 @@ def gain(nonlinearity: str, slope: float = 0.01) -> float:
         "relu": math.sqrt(2),
         "leaky_relu": math.sqrt(2 / (1 + slope**2)),
     }
-    if nonlinearity not in gains:
-        raise ValueError(
-            f"gain: nonlinearity is {nonlinearity!r}, expected one of {', '.join(gains)}"
-        )
-    return gains[nonlinearity]
+    return gains[one_of("gain", "nonlinearity", nonlinearity, gains)]

@@ -12,6 +12,7 @@ from typing import Any
 from ...core import Tensor
 from ...device import Array, to_device
 from ...modes import no_grad
+from ...shapes import shown
 from . import values
 from .values import Rng
 
@@ -25,6 +26,8 @@ def init_(
     >>> init_(nn.Parameter([1.0, 2.0]), values.constant, value=3.0).tolist()
     [3.0, 3.0]
     """
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"init: tensor is {shown(tensor)}, expected a Tensor")
     made = init(tensor.shape, generator, getattr(tensor, "fans", None), **options)
     with no_grad():
         return tensor.copy_(to_device(made, tensor.device))
