@@ -226,7 +226,17 @@ def test_cupy_comes_in_by_its_doors_and_lazily() -> None:
 
 def test_only_declared_libraries_are_imported() -> None:
     light = {"minifcn", "numpy"} | set(sys.stdlib_module_names)
-    heavy = {"PIL", "safetensors", "tqdm", "matplotlib", "cupy", "cupyx", "onnx", "mpi4py"}
+    heavy = {
+        "PIL",
+        "safetensors",
+        "threadpoolctl",
+        "tqdm",
+        "matplotlib",
+        "cupy",
+        "cupyx",
+        "onnx",
+        "mpi4py",
+    }
     unknown = [str(f) for f in all_imports() if f.module.split(".")[0] not in light | heavy]
     assert not unknown, "\n".join(unknown)
     eager = [str(f) for f in all_imports() if f.when == "load" and f.module.split(".")[0] in heavy]

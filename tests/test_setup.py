@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SETUP = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
 
-HEAVY = {"numpy", "PIL", "safetensors", "tqdm", "matplotlib", "cupy", "cupyx", "onnx", "mpi4py"}
+HEAVY = {
+    "numpy",
+    "PIL",
+    "safetensors",
+    "threadpoolctl",
+    "tqdm",
+    "matplotlib",
+    "cupy",
+    "cupyx",
+    "onnx",
+    "mpi4py",
+}
 
 # Where the name to import differs from the name to install.
 DISTRIBUTIONS = {"PIL": "pillow", "cupy": "cupy-cuda12x", "cupyx": "cupy-cuda12x"}

@@ -12,6 +12,7 @@ import time
 
 from .arguments import folder, whole
 from .common import picture_examples, write_json
+from .threads import one_blas_thread
 
 EXAMPLES = """examples:
   minifcn demo
@@ -55,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     trainer, predictor = prepare(recipe, scenes, None)
-    trainer.fit()
+    with one_blas_thread():
+        trainer.fit()
     if trainer.epoch < trainer.epochs:
         return 130
     confusion = evaluate(predictor, held_out)

@@ -17,6 +17,7 @@ from typing import Any
 
 from .arguments import folder, number, whole
 from .common import count, has_split, open_split, picture_examples, spread, write_json
+from .threads import one_blas_thread
 
 EXAMPLES = """examples:
   minifcn train camvid
@@ -91,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         f"{parameters:,} parameters, shrink {shrink}, {count(trainer.total_steps, 'step')}",
         file=sys.stderr,
     )
-    trainer.fit()
+    with one_blas_thread():
+        trainer.fit()
     return finish(trainer, predictor, val_set, out)
 
 
