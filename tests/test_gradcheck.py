@@ -456,6 +456,7 @@ def test_a_float32_model_is_checked_in_float64() -> None:
 
 def test_adjoint_check() -> None:
     assert mf.adjoint_check(lambda x: x.permute(1, 0), [A])
+    assert mf.adjoint_check(lambda x: x.permute(1, 0), mf.tensor(A))  # a single one needs no list
     assert mf.adjoint_check(F.conv2d, [np.ones((1, 2, 5, 4)), rng.standard_normal((3, 2, 3, 2))])
     wrong = faulty(lambda gy, x: gy * 1.0001, np.copy)
     with pytest.raises(GradientError, match="not the adjoint"):

@@ -5,7 +5,7 @@ An identity, not an approximation: no step size, no kink, and the error is that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from .problem import name_of
 
 def adjoint_check(
     fn: Callable[..., Any],
-    inputs: Sequence[Any],
+    inputs: Any,
     adjoint: Callable[..., Any] | None = None,
     *,
     rtol: float = 1e-12,
@@ -29,14 +29,16 @@ def adjoint_check(
     """True if <fn(x), y> = <x, fn* y> for fn linear in its first input, else a GradientError.
 
     fn* is the gradient of fn, taken at another point than x, or `adjoint(y, *other_inputs)`. x and
-    y are drawn at random; `inputs` gives the shape of x, and the values of the others.
+    y are drawn at random; `inputs` gives the shape of x, and the values of the others; a
+    single one needs no list.
 
     >>> import numpy as np, minifcn as mf
     >>> adjoint_check(lambda x: x.sum(axis=0), [np.ones((2, 3))])
     True
     """
     function("adjoint_check", "fn", fn)
-    first, others = as_tensor(inputs[0]), [as_tensor(x) for x in inputs[1:]]
+    given = inputs if isinstance(inputs, (tuple, list)) else [inputs]
+    first, others = as_tensor(given[0]), [as_tensor(x) for x in given[1:]]
     name, rng = name_of(fn), np.random.default_rng(seed)
     x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))
 

@@ -265,11 +265,17 @@ def pair_of_kernel(op: str, kernel_size: object) -> Pair:
 
 
 def _check_floating(op: str, **tensors: Tensor) -> None:
+    first, like = next(iter(tensors.items()))
     for name, tensor in tensors.items():
         if tensor.dtype.kind != "f":
             raise TypeError(
                 f"{op}: dtype of {name} is {tensor.dtype}, expected a floating type; "
                 f"convert it with .astype()"
+            )
+        if tensor.dtype != like.dtype:
+            raise TypeError(
+                f"{op}: dtype of {name} is {tensor.dtype}, but dtype of {first} is {like.dtype}; "
+                f"convert one with .astype()"
             )
 
 

@@ -106,7 +106,7 @@ MISTAKES: list[tuple[str, type[Exception], Any, list[str]]] = [
         "mixed precision",
         TypeError,
         lambda: F.conv2d(X, ones(4, 3, 3, 3, dtype=np.float64)),
-        ["conv2d", "dtype of w is float64", "dtype of x is float32", ".astype()"],
+        ["conv2d", "dtype of weight is float64", "dtype of x is float32", ".astype()"],
     ),
     (
         "a photo of bytes",
