@@ -74,7 +74,8 @@ def checked(op: str, name: str, array: Any) -> Any:
         raise TypeError(f"{op}: {name} is a {type(array).__name__}, expected an array")
     if kind not in "fiub":
         raise TypeError(f"{op}: dtype of {name} is {array.dtype}, expected float, int or bool")
-    return array
+    # Files may hold the bytes of another machine, and kernels compare dtypes.
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _cupy() -> Any:

@@ -278,3 +278,16 @@ def test_a_gradient_can_be_asked_for_later() -> None:
     x = mf.tensor(X)
     assert x.requires_grad_() is x and x.requires_grad
     assert not x.requires_grad_(False).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [">f8", "<f8", ">f4", ">i4"])
+def test_the_bytes_of_another_machine(dtype) -> None:
+    """Of ">f8" the backward pass said that its gradient did not fit."""
+    array = np.arange(16.0).reshape(1, 1, 4, 4).astype(dtype)
+    for x in (mf.tensor(array), mf.as_tensor(array), mf.Tensor(array)):
+        assert x.dtype.isnative and x.dtype == np.dtype(dtype).newbyteorder("=")
+        assert x.tolist() == array.tolist()
+    if array.dtype.kind == "f":
+        x = mf.tensor(array, requires_grad=True)
+        F.conv2d(x, mf.ones(1, 1, 2, 2, dtype=x.dtype), mf.zeros(1, dtype=x.dtype)).sum().backward()
+        assert x.grad is not None and x.grad.sum().item() == 36
