@@ -64,33 +64,33 @@ class Methods:
     # ---- sums and extremes ---------------------------------------------------------------------
 
     def sum(self, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().sum(self, *_axes("sum", axis, keepdims, names))
+        return _f().sum(self, axis, keepdims, **names)
 
     def mean(self, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().mean(self, *_axes("mean", axis, keepdims, names))
+        return _f().mean(self, axis, keepdims, **names)
 
     def var(
         self, axis: Any = None, keepdims: bool = False, correction: float = 1, **names: Any
     ) -> Tensor:
-        return _f().var(self, *_axes("var", axis, keepdims, names), correction)
+        return _f().var(self, axis, keepdims, correction, **names)
 
     def max(self, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().max(self, *_axes("max", axis, keepdims, names))
+        return _f().max(self, axis, keepdims, **names)
 
     def min(self, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().min(self, *_axes("min", axis, keepdims, names))
+        return _f().min(self, axis, keepdims, **names)
 
     def amax(self, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().amax(self, *_axes("amax", axis, keepdims, names))
+        return _f().amax(self, axis, keepdims, **names)
 
     def amin(self, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().amin(self, *_axes("amin", axis, keepdims, names))
+        return _f().amin(self, axis, keepdims, **names)
 
     def argmax(self, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().argmax(self, *_axes("argmax", axis, keepdims, names))
+        return _f().argmax(self, axis, keepdims, **names)
 
     def argmin(self, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
-        return _f().argmin(self, *_axes("argmin", axis, keepdims, names))
+        return _f().argmin(self, axis, keepdims, **names)
 
     def any(self) -> Tensor:
         return _f().any(self)
@@ -164,13 +164,3 @@ def _f() -> Any:
     from . import functional
 
     return functional
-
-
-def _axes(op: str, axis: Any, keepdims: bool, names: dict[str, Any]) -> tuple[Any, bool]:
-    """axis and keepdims, under either library's names."""
-    axis, keepdims = names.pop("dim", axis), names.pop("keepdim", keepdims)
-    if names:
-        raise TypeError(
-            f"{op}: got {', '.join(names)}, expected dim and keepdim, or axis and keepdims"
-        )
-    return axis, keepdims

@@ -80,6 +80,7 @@ def test_both_libraries_names_of_an_axis() -> None:
         of_torch = getattr(x, name)(dim=1, keepdim=True)
         of_numpy = getattr(x, name)(axis=1, keepdims=True)
         assert of_torch.shape == (2, 1) and of_torch.tolist() == of_numpy.tolist()
+        assert getattr(F, name)(x, dim=1, keepdim=True).tolist() == of_numpy.tolist()
     with pytest.raises(TypeError, match="sum: got dims, expected dim and keepdim"):
         x.sum(dims=1)
 

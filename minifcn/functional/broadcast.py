@@ -18,7 +18,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
-from ..shapes import Shape, ShapeError, axis_of, real, sizes
+from ..shapes import Shape, ShapeError, axis_of, flag, real, sizes
 from .reshape import reshape
 
 
@@ -111,14 +111,24 @@ def normal_axes(op: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(axes)) if ndim else ()
 
 
-def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def named(op: str, axis: Any, keepdims: bool, names: dict[str, Any]) -> tuple[Any, bool]:
+    """NumPy's `axis` and `keepdims`, which PyTorch calls `dim` and `keepdim`."""
+    axis, keepdims = names.pop("dim", axis), names.pop("keepdim", keepdims)
+    if names:
+        raise TypeError(
+            f"{op}: got {', '.join(names)}, expected dim and keepdim, or axis and keepdims"
+        )
+    return axis, flag(op, "keepdims", keepdims)
+
+
+def sum(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
     """Sum over `axis` (one, several or all).
 
     >>> import minifcn as mf
     >>> sum(mf.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """
-    x = as_tensor(x)
+    x, (axis, keepdims) = as_tensor(x), named("sum", axis, keepdims, names)
     axes = normal_axes("sum", axis, x.ndim)
     kept = tuple(1 if a in axes else size for a, size in enumerate(x.shape))
     y = SumTo(x.shape, kept)(x) if axes else x
@@ -127,17 +137,19 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
     return reshape(y, tuple(size for a, size in enumerate(x.shape) if a not in axes))
 
 
-def mean(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def mean(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
     """Mean over `axis`; of no elements nan, as in NumPy."""
-    x = as_tensor(x)
+    x, (axis, keepdims) = as_tensor(x), named("mean", axis, keepdims, names)
     axes = normal_axes("mean", axis, x.ndim)
     count = _count(x, axes)
     return sum(x, axes, keepdims) * (1 / count if count else float("nan"))
 
 
-def var(x: Tensor, axis: Any = None, keepdims: bool = False, correction: float = 1) -> Tensor:
+def var(
+    x: Tensor, axis: Any = None, keepdims: bool = False, correction: float = 1, **names: Any
+) -> Tensor:
     """sum (x - mean)^2 / (n - correction) over `axis`; PyTorch corrects by 1, NumPy by 0."""
-    x = as_tensor(x)
+    x, (axis, keepdims) = as_tensor(x), named("var", axis, keepdims, names)
     axes = normal_axes("var", axis, x.ndim)
     count = _count(x, axes) - real("var", "correction", correction)
     centred = x - mean(x, axes, keepdims=True)

@@ -21,7 +21,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Derived, Separated, draw
 from ..shapes import Shape, ShapeError, axis_of, whole
-from .broadcast import normal_axes
+from .broadcast import named, normal_axes
 from .gather import ScatterAlong
 from .reshape import reshape
 
@@ -125,7 +125,7 @@ def _best(axes: tuple[int, ...]) -> Derived:
     return Derived((), make=lambda g, x: x.max(axis=axes, keepdims=True))
 
 
-def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def max(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The largest along one axis, or of all elements.
 
     Among equals, the gradient goes to the first along `axis`; without an axis, to all alike.
@@ -137,34 +137,34 @@ def max(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     >>> max(x).item(), max(x, 1).tolist()
     (7.0, [5.0, 7.0])
     """
-    return _extreme("max", as_tensor(x), axis, keepdims, True)
+    return _extreme("max", as_tensor(x), *named("max", axis, keepdims, names), True)
 
 
-def min(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def min(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The smallest along one axis, or of all elements; see `max`.
 
     Shape   x: any -> y: without `axis`, or with size 1 there if keepdims
     """
-    return _extreme("min", as_tensor(x), axis, keepdims, False)
+    return _extreme("min", as_tensor(x), *named("min", axis, keepdims, names), False)
 
 
-def amax(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def amax(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The largest over one, several or all axes; equals share the gradient in equal parts.
 
     Shape   x: any -> y: without the axes, or with size 1 there if keepdims
     """
-    return _shared_extreme("amax", as_tensor(x), axis, keepdims, True)
+    return _shared_extreme("amax", as_tensor(x), *named("amax", axis, keepdims, names), True)
 
 
-def amin(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+def amin(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The smallest over one, several or all axes; equals share the gradient in equal parts.
 
     Shape   x: any -> y: without the axes, or with size 1 there if keepdims
     """
-    return _shared_extreme("amin", as_tensor(x), axis, keepdims, False)
+    return _shared_extreme("amin", as_tensor(x), *named("amin", axis, keepdims, names), False)
 
 
-def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The first index (int64) of the largest along one axis, or among all elements in row order.
 
     Shape   x: any -> y: without `axis`, or with size 1 there if keepdims
@@ -173,15 +173,15 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     >>> argmax(mf.tensor([[1.0, 5.0, 5.0], [7.0, 2.0, 0.0]]), 1).tolist()
     [1, 0]
     """
-    return _arg_extreme("argmax", as_tensor(x), axis, keepdims)
+    return _arg_extreme("argmax", as_tensor(x), *named("argmax", axis, keepdims, names))
 
 
-def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The first index (int64) of the smallest along one axis, or among all elements in row order.
 
     Shape   x: any -> y: without `axis`, or with size 1 there if keepdims
     """
-    return _arg_extreme("argmin", as_tensor(x), axis, keepdims)
+    return _arg_extreme("argmin", as_tensor(x), *named("argmin", axis, keepdims, names))
 
 
 def _extreme(op: str, x: Tensor, axis: Any, keepdims: bool, largest: bool) -> Tensor:
