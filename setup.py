@@ -17,9 +17,9 @@ def version() -> str:
     return found.group(1)
 
 
-# The engine imports NumPy alone. The others are small and serve the `minifcn` command: it reads and
-# writes images (Pillow), keeps checkpoints (safetensors), shows progress (tqdm), and trains with one
-# BLAS thread (threadpoolctl).
+# The engine imports NumPy alone. The others are small and serve the `minifcn` command: it reads
+# and writes images (Pillow), keeps checkpoints (safetensors), shows progress (tqdm), and trains
+# with one BLAS thread (threadpoolctl).
 CORE = ["numpy>=2,<3", "pillow>=10.1", "safetensors>=0.4", "threadpoolctl>=3.5", "tqdm>=4.60"]
 
 EXTRAS = {
