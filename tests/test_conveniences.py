@@ -76,7 +76,7 @@ def test_format_of_a_number() -> None:
 
 def test_both_libraries_names_of_an_axis() -> None:
     x = mf.tensor(X)
-    for name in ("sum", "mean", "var", "max", "min", "amax", "amin", "argmax", "argmin"):
+    for name in ("sum", "mean", "var", "amax", "amin", "argmax", "argmin"):
         of_torch = getattr(x, name)(dim=1, keepdim=True)
         of_numpy = getattr(x, name)(axis=1, keepdims=True)
         assert of_torch.shape == (2, 1) and of_torch.tolist() == of_numpy.tolist()

@@ -128,7 +128,8 @@ def _best(axes: tuple[int, ...]) -> Derived:
 def max(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any) -> Tensor:
     """The largest along one axis, or of all elements.
 
-    Among equals, the gradient goes to the first along `axis`; without an axis, to all alike.
+    Among equals, the gradient goes to the first along `axis`; without an axis, to all alike. The
+    values only, so PyTorch's `dim`, which gives a pair, is refused.
 
     Shape   x: any -> y: without `axis`, or with size 1 there if keepdims
 
@@ -137,6 +138,7 @@ def max(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any
     >>> max(x).item(), max(x, 1).tolist()
     (7.0, [5.0, 7.0])
     """
+    _no_pair("max", names)
     return _extreme("max", as_tensor(x), *named("max", axis, keepdims, names), True)
 
 
@@ -145,7 +147,17 @@ def min(x: Tensor, axis: int | None = None, keepdims: bool = False, **names: Any
 
     Shape   x: any -> y: without `axis`, or with size 1 there if keepdims
     """
+    _no_pair("min", names)
     return _extreme("min", as_tensor(x), *named("min", axis, keepdims, names), False)
+
+
+def _no_pair(op: str, names: dict[str, Any]) -> None:
+    """Who writes `values, indices = x.max(dim=1)` must not get the rows of the values instead."""
+    if "dim" in names:
+        raise TypeError(
+            f"{op}: dim gives (values, indices) in PyTorch; here {op}(x, axis) gives the values, "
+            f"arg{op}(x, axis) the indices"
+        )
 
 
 def amax(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:

@@ -109,3 +109,12 @@ def test_a_wrong_axis_is_refused(call) -> None:
             call(t, axis)
         for fact in (f"{call.__name__}:", f"axis is {axis}", "expected a whole number"):
             assert fact in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_dim_is_refused_where_pytorch_gives_a_pair(name):
+    x = mf.tensor([[1.0, 5.0], [7.0, 2.0]])
+    with pytest.raises(TypeError) as caught:
+        getattr(x, name)(dim=1)
+    words = (name, "dim", "(values, indices)", f"arg{name}")
+    assert all(word in str(caught.value) for word in words)
