@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..images import SUFFIXES, pictures_in
 from .arguments import folder, whole
@@ -48,8 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict and draw every photo; a photo that cannot be read is named, the others are done."""
     from dataclasses import replace
 
-    from ..images import ImageError, read_image, write_png
-    from ..infer import figure
+    from ..images import ImageError, read_image
     from ..infer.predictor import Predictor
 
     predictor = replace(Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20)
@@ -57,27 +57,43 @@ def run(arguments: argparse.Namespace) -> int:
     photos = _photos(arguments.images)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    found, failed = {}, 0
-    for path in photos:
-        try:
-            photo = read_image(path)
-        except (ImageError, OSError) as error:
-            print(f"minifcn predict: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        k = arguments.shrink or predictor.shrink_for(photo)
-        seen = sized.setdefault(k, replace(predictor, shrink=k))(photo)
-        classes = predictor.classes
-        write_png(out / f"{path.stem}.png", figure(photo, seen.class_map, classes))
-        write_png(out / f"{path.stem}_classes.png", seen.class_map, classes.palette())
-        found[path.name] = {name: round(share, 6) for name, share in seen.shares.items() if share}
-        H, W = photo.shape[:2]
-        top = sorted(found[path.name].items(), key=lambda item: -item[1])[:4]
-        words = ", ".join(f"{name} {100 * share:.1f} %" for name, share in top)
-        print(f"{path.name} ({W} x {H}, shrink {k}, {seen.seconds:.2f} s): {words}")
-    write_json(out / "shares.json", found)
+    found: dict[str, dict[str, float]] = {}
+    failed = 0
+    try:
+        for path in photos:
+            try:
+                photo = read_image(path)
+            except (ImageError, OSError) as error:
+                print(f"minifcn predict: {error}", file=sys.stderr)
+                failed += 1
+                continue
+            k = arguments.shrink or predictor.shrink_for(photo)
+            seen = sized.setdefault(k, replace(predictor, shrink=k))(photo)
+            _draw(out / path.stem, photo, seen, predictor.classes)
+            found[path.name] = {name: round(s, 6) for name, s in seen.shares.items() if s}
+            print(_line(path.name, photo, k, seen))
+    finally:  # after Ctrl-C too: the shares of all photos that were drawn
+        write_json(out / "shares.json", found)
     print(f"{count(len(found), 'photo')} in {out}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _draw(target: Path, photo: Any, seen: Any, classes: Any) -> None:
+    """target.png, the classes over the photo, and target_classes.png, the class of each pixel."""
+    from ..images import write_png
+    from ..infer import figure
+
+    write_png(target.with_name(f"{target.name}.png"), figure(photo, seen.class_map, classes))
+    indices = target.with_name(f"{target.name}_classes.png")
+    write_png(indices, seen.class_map, classes.palette())
+
+
+def _line(name: str, photo: Any, k: int, seen: Any) -> str:
+    """What was seen, the four largest shares first: `a.jpg (640 x 480, shrink 2, 0.1 s): ...`."""
+    H, W = photo.shape[:2]
+    largest = sorted(seen.shares.items(), key=lambda item: -item[1])[:4]
+    words = ", ".join(f"{what} {100 * share:.1f} %" for what, share in largest if share)
+    return f"{name} ({W} x {H}, shrink {k}, {seen.seconds:.2f} s): {words}"
 
 
 def _photos(arguments: list[str]) -> list[Path]:

@@ -260,3 +260,21 @@ def test_ctrl_c_stops_between_steps_and_resume_ends_with_the_same_weights(data, 
     subprocess.run([*command, "--out", str(broken), "--resume"], check=True, env=environment)
     weights = [folder / "model.safetensors" for folder in (whole, broken)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_ctrl_c_leaves_the_shares_of_the_photos_that_were_drawn(run, tmp_path, monkeypatch, capsys):
+    from minifcn.cli import predict
+
+    for name in ("a", "b", "c"):
+        write_png(tmp_path / f"{name}.png", HotDogs(1, (24, 32))[0][0])
+    draw = predict._draw
+
+    def interrupted(target, *rest):
+        if target.name == "b":
+            raise KeyboardInterrupt
+        draw(target, *rest)
+
+    monkeypatch.setattr(predict, "_draw", interrupted)
+    assert main(["predict", str(run), str(tmp_path), "--out", str(tmp_path / "seen")]) == 130
+    assert list(json.loads((tmp_path / "seen" / "shares.json").read_text())) == ["a.png"]
+    assert "stopped" in capsys.readouterr().err
