@@ -16,6 +16,7 @@ import numpy as np
 from .anomaly import AnomalyError, detect_anomaly
 from .core import Op, Tensor, as_tensor, full_like, grad, tensor
 from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
+from .kernels.numpy_kernels.workspace import limit_workspace
 from .modes import enable_grad, no_grad
 from .shapes import ShapeError
 from .versions import VersionError
@@ -34,7 +35,7 @@ __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
     "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
     "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
-    "gradgradcheck", "int32", "int64", "nn", "no_grad", "ones", "ones_like", "optim", "rand",
+    "gradgradcheck", "int32", "int64", "limit_workspace", "nn", "no_grad", "ones", "ones_like", "optim", "rand",
     "randn", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 

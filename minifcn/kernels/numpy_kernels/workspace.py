@@ -20,6 +20,12 @@ def limit_workspace(size: int) -> Iterator[None]:
     """Within it, columns take at most `size` bytes; one output row at a time is the least.
 
     The results do not depend on it, but for rounding.
+
+    >>> import numpy as np, minifcn as mf
+    >>> x, w = mf.tensor(np.ones((1, 2, 5, 5))), mf.tensor(np.ones((3, 2, 3, 3)))
+    >>> with mf.limit_workspace(1000):
+    ...     mf.functional.conv2d(x, w).shape
+    (1, 3, 3, 3)
     """
     if size < 1:
         raise ValueError(f"limit_workspace: size is {size}, expected at least 1 byte")
