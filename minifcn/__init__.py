@@ -35,8 +35,8 @@ __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
     "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
     "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
-    "gradgradcheck", "int32", "int64", "limit_workspace", "nn", "no_grad", "ones", "ones_like", "optim", "rand",
-    "randn", "tensor", "uint8", "zeros", "zeros_like",
+    "gradgradcheck", "int32", "int64", "limit_workspace", "nn", "no_grad", "ones",
+    "ones_like", "optim", "rand", "randn", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 _CHECKS = (
