@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--part", choices=("losses", "score", "both"), default="both")
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--lr", type=float, default=0.0003, help="of the part losses")
+    parser.add_argument("--lr", type=float, default=0.0001, help="of the part losses")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sides", nargs="+", default=["torch", "minifcn"])

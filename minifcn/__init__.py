@@ -16,15 +16,15 @@ import numpy as np
 from .anomaly import AnomalyError, detect_anomaly
 from .core import Op, Tensor, as_tensor, full_like, grad, tensor
 from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
-from .kernels.numpy_kernels.workspace import limit_workspace
 from .modes import enable_grad, no_grad
 from .shapes import ShapeError
 from .versions import VersionError
-from .window import Window
 
 if TYPE_CHECKING:
     from . import functional, nn, optim
     from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
+    from .kernels.numpy_kernels.workspace import limit_workspace
+    from .window import Window
 
 __version__ = "0.1.0"
 
@@ -39,9 +39,16 @@ __all__ = [
     "ones_like", "optim", "rand", "randn", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
-_CHECKS = (
-    "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
-)  # fmt: skip
+# Names that load their file on first use.
+_LATE = {
+    "GradientError": ".checks",
+    "Window": ".window",
+    "adjoint_check": ".checks",
+    "gradcheck": ".checks",
+    "gradcheck_report": ".checks",
+    "gradgradcheck": ".checks",
+    "limit_workspace": ".kernels.numpy_kernels.workspace",
+}
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
 # What PyTorch users look for here and find in `functional` too.
@@ -58,6 +65,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(".functional", __name__), name)
-    if name in _CHECKS:
-        return getattr(importlib.import_module(".checks", __name__), name)
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name], __name__), name)
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

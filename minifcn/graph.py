@@ -9,7 +9,6 @@ has a smaller number, so going by falling number is a topological order, without
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -61,6 +60,8 @@ class VjpError(ShapeError):
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:
+    import inspect  # only who declares operators needs it: `import minifcn` does without
+
     return list(inspect.signature(function).parameters)
 
 

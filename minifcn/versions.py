@@ -6,8 +6,8 @@ wrong. A tensor shares one `Version` with its views; a node notes the count when
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 
 class VersionError(RuntimeError):
@@ -31,8 +31,8 @@ class Version:
 
 def _users_line() -> str:
     """file:line of the innermost frame outside this package."""
-    package = str(Path(__file__).parent)
+    package = os.path.dirname(__file__)
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame = frame.f_back
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

@@ -11,11 +11,10 @@ Where the formula gives inf or nan, so does a kernel, without a warning: `Op` tu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-
-from . import numpy_kernels
 
 
 def of(op: str, arrays: Sequence[Any], names: Sequence[str] = ()) -> Any:
@@ -36,6 +35,14 @@ def of(op: str, arrays: Sequence[Any], names: Sequence[str] = ()) -> Any:
                     f"{op}: dtype of {a} is {array.dtype}, but dtype of {b} is "
                     f"{arrays[first].dtype}; convert one with .astype()"
                 )
+    return _numpy_kernels()
+
+
+@cache
+def _numpy_kernels() -> Any:
+    """Loaded with the first operator: `import minifcn` stays light."""
+    from . import numpy_kernels
+
     return numpy_kernels
 
 
