@@ -22,7 +22,7 @@ def refused(start: str, call) -> None:
 
 
 @pytest.mark.parametrize("name", CONVS)
-@pytest.mark.parametrize("value", ODD, ids=str)
+@pytest.mark.parametrize("value", ODD, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     "argument",
     ["stride", "dilation", "groups", "bias", "trainable", "weight_init", "bias_init", "normalizer",
