@@ -39,16 +39,10 @@ __all__ = [
     "ones_like", "optim", "rand", "randn", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
-# Names that load their file on first use.
-_LATE = {
-    "GradientError": ".checks",
-    "Window": ".window",
-    "adjoint_check": ".checks",
-    "gradcheck": ".checks",
-    "gradcheck_report": ".checks",
-    "gradgradcheck": ".checks",
-    "limit_workspace": ".kernels.numpy_kernels.workspace",
-}
+# These load their file on first use.
+_CHECKS = (
+    "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
+)  # fmt: skip
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
 # What PyTorch users look for here and find in `functional` too.
@@ -65,6 +59,11 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f".{name}", __name__)
     if name in _FUNCTIONS:
         return getattr(importlib.import_module(".functional", __name__), name)
-    if name in _LATE:
-        return getattr(importlib.import_module(_LATE[name], __name__), name)
+    if name in _CHECKS:
+        return getattr(importlib.import_module(".checks", __name__), name)
+    if name == "Window":
+        return importlib.import_module(".window", __name__).Window
+    if name == "limit_workspace":
+        workspace = importlib.import_module(".kernels.numpy_kernels.workspace", __name__)
+        return workspace.limit_workspace
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")
