@@ -68,6 +68,32 @@ def test_shrunk_training_meets_the_same_pixels_as_shrunk_prediction():
     np.testing.assert_allclose(seen[-1][0], small, atol=0.51 * step)
 
 
+class Mixed:
+    """Scenes of two sizes, with or without a void class."""
+
+    def __init__(self, void):
+        self.parts = [HotDogs(3, (24, 40)), HotDogs(3, (32, 20))]
+        self.classes = Classes(("background", "hot dog"), void=void)
+        self.names = self.parts[0].names + self.parts[1].names
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return self.parts[index % 2][index // 2]
+
+
+@pytest.mark.parametrize("void", [None, 255])
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (0.7, 1.5)])
+def test_photos_of_several_sizes_train_together(void, scale):
+    recipe = Recipe(epochs=2, batch_size=3, width=4, depth=3, scale=scale)
+    trainer, _ = prepare(recipe, Mixed(void), None, out=io.StringIO())
+    trainer.fit()
+    assert len(trainer.losses) == 4 and np.isfinite(trainer.losses).all()
+    shapes = {x.shape[2:] for x, _ in trainer.loader.epoch(0)}
+    assert shapes == {(24, 20) if void is None else (24, 40)}
+
+
 def one_by_one():
     """Colour is all that a network of 1x1 convolutions sees."""
     rng = np.random.default_rng(0)
