@@ -36,9 +36,10 @@ def has_split(path: str, split: str) -> bool:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all."""
+    """Write JSON, whole or not at all; NaN, which is no JSON, is refused."""
+    text = json.dumps(value, indent=1, allow_nan=False)
     with write_aside(path) as file:
-        file.write((json.dumps(value, indent=1) + "\n").encode())
+        file.write(f"{text}\n".encode())
 
 
 def picture_examples(predictor: Any, dataset: Any, indices: Sequence[int], path: Path) -> None:

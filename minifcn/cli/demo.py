@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, score on scenes of other seeds, draw."""
     from ..data import HotDogs
-    from ..images import write_png  # noqa: F401 - fail before the training if Pillow is missing
     from ..infer import loss_curve
     from ..train.recipe import Recipe, evaluate, prepare
 

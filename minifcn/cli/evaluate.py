@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from .common import open_split
+from .common import GENERATED, open_split
 
 EXAMPLES = """examples:
   minifcn evaluate demo hotdogs
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..train.recipe import evaluate
 
     predictor = Predictor.load(arguments.run_folder)
-    dataset = open_split(arguments.data, "val" if arguments.data == "hotdogs" else None)
+    dataset = open_split(arguments.data, "val" if arguments.data == GENERATED else None)
     theirs, ours = dataset.classes.names, predictor.classes.names
     if theirs != ours:
         raise ValueError(

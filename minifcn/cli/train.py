@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -139,9 +140,9 @@ def finish(trainer: Any, predictor: Any, val_set: Any, out: Path) -> int:
     """Write model, history, curve and pictures; 130 if the run was stopped before its end."""
     from ..infer import loss_curve
 
-    out.mkdir(parents=True, exist_ok=True)
     predictor.save(out / "model.safetensors")
-    write_json(out / "history.json", {"epochs": trainer.history, "losses": trainer.losses})
+    losses = [None if math.isnan(loss) else loss for loss in trainer.losses]  # None: skipped
+    write_json(out / "history.json", {"epochs": trainer.history, "losses": losses})
     if trainer.losses:
         loss_curve({"loss": trainer.losses}, out / "loss.png")
     if val_set is not None and len(val_set):

@@ -278,3 +278,21 @@ def test_ctrl_c_leaves_the_shares_of_the_photos_that_were_drawn(run, tmp_path, m
     assert main(["predict", str(run), str(tmp_path), "--out", str(tmp_path / "seen")]) == 130
     assert list(json.loads((tmp_path / "seen" / "shares.json").read_text())) == ["a.png"]
     assert "stopped" in capsys.readouterr().err
+
+
+def test_a_skipped_batch_is_null_in_the_history_which_stays_json(tmp_path):
+    scenes = HotDogs(2, (24, 32))
+    write_split(tmp_path / "train", scenes)
+    nothing = np.full((24, 32), 2, np.uint8)
+    write_png(tmp_path / "train" / "labels" / "1.png", nothing)
+    classes = {"names": ["background", "hot dog", "unlabelled"], "void": 2}
+    (tmp_path / "classes.json").write_text(json.dumps(classes))
+    options = ["--epochs", "1", "--batch-size", "1", "--width", "4", "--depth", "2"]
+    out = tmp_path / "run"
+    assert main(["train", str(tmp_path), "--out", str(out), *options]) == 0
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    history = json.loads((out / "history.json").read_text(), parse_constant=refuse)
+    assert sorted(loss is None for loss in history["losses"]) == [False, True]
