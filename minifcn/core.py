@@ -17,7 +17,7 @@ import numpy as np
 
 from . import device as devices
 from . import kernels
-from .graph import Node, arguments, reachable, walk
+from .graph import Node, arguments, place, reachable, walk
 from .methods import Methods
 from .modes import mode, no_grad
 from .operators import Operators
@@ -153,7 +153,7 @@ class Op:
     def __init_subclass__(cls) -> None:
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         cls._inputs = tuple(arguments(cls.forward)[2:])
-        cls._keeps = tuple(_place(cls, name) for name in arguments(cls.vjp)[2:])
+        cls._keeps = tuple(place(cls, name) for name in arguments(cls.vjp)[2:])
         ours = Op.registry.get(cls.name, cls).__module__.startswith("minifcn.")
         theirs = not cls.__module__.startswith("minifcn.")
         Op.registry[f"{cls.__module__}.{cls.name}" if ours and theirs else cls.name] = cls
@@ -191,21 +191,6 @@ class Op:
 def _own(g: Tensor) -> Tensor:
     """A gradient that may be written in place: no view, and nobody else's."""
     return Tensor(g.data.copy(order="K"))
-
-
-def _place(cls: type[Op], name: str) -> tuple[str, int]:
-    """Where `cls.vjp` finds the array it calls `name`."""
-    inputs = cls._inputs
-    if name == "y":
-        return "y", 0
-    if name in inputs:
-        return "input", inputs.index(name)
-    if name in cls.extras:
-        return "extra", cls.extras.index(name)
-    raise TypeError(
-        f"{cls.__name__}.vjp asks for {name!r}; it may name only {', '.join(inputs)}, y"
-        f"{''.join(', ' + extra for extra in cls.extras)}"
-    )
 
 
 def grad(

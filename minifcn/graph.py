@@ -60,9 +60,23 @@ class VjpError(ShapeError):
 
 
 def arguments(function: Callable[..., Any]) -> list[str]:
+    """The names of a function's parameters, in order."""
     import inspect  # only who declares operators needs it: `import minifcn` does without
 
     return list(inspect.signature(function).parameters)
+
+
+def place(op: type[Op], name: str) -> tuple[str, int]:
+    """Where the vjp of `op` finds the array it calls `name`: among inputs, y or extras."""
+    found = [("input", k) for k, other in enumerate(op._inputs) if other == name]
+    found += [("extra", k) for k, other in enumerate(op.extras) if other == name]
+    found += [("y", 0)] if name == "y" else []
+    if len(found) > 1:
+        raise TypeError(f"{op.__name__}: {name!r} stands for two arrays; rename the input or extra")
+    if not found:
+        known = ", ".join((*op._inputs, "y", *op.extras))
+        raise TypeError(f"{op.__name__}.vjp asks for {name!r}; it may name only {known}")
+    return found[0]
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:

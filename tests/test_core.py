@@ -502,6 +502,19 @@ def test_a_vjp_that_names_the_unknown_is_refused_when_the_class_is_made() -> Non
     assert "asks_for_more" not in Op.registry
 
 
+def test_an_input_called_y_is_not_taken_for_the_result() -> None:
+    with pytest.raises(TypeError, match=r"Product: 'y' stands for two arrays"):
+
+        class Product(Op):
+            def forward(self, k: Any, x: Any, y: Any) -> Any:
+                return k.multiply(x, y)
+
+            def vjp(self, gy: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+                return gy * y, gy * x
+
+    assert "product" not in Op.registry
+
+
 def broken(*gradients: Any) -> Op:
     """y = a + b with whatever gradients are given."""
 
