@@ -59,7 +59,8 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     x = np.zeros((N, C, *_padded_size(window)), g.dtype)
     for n, rows in _tiles_of(N, C, g.dtype.itemsize, window):
         col = np.matmul(wt, gm[n, :, :, rows[0] * Q : rows[1] * Q])  # G CKK rows*Q
-        _add_columns(x[n], col.reshape(C, KH, KW, rows[1] - rows[0], Q), window, rows)
+        col = col.reshape(C, KH, KW, rows[1] - rows[0], Q)
+        _add_columns(x[n], np.moveaxis(col, 0, 2), window, rows)
     return _cropped(x, window)
 
 
@@ -95,7 +96,7 @@ def fold(col: Array, window: Window) -> Array:
     """x[n, c, h, k] = sum of col[n, c, u, v, i, j] over all taps that meet pixel (h, k)."""
     N, C = col.shape[:2]
     x = np.zeros((N, C, *_padded_size(window)), col.dtype)
-    _add_columns(x, np.moveaxis(col, (2, 3), (0, 1)), window, (0, window.out[0]), leading=True)
+    _add_columns(x, np.moveaxis(col, (2, 3), (0, 1)), window, (0, window.out[0]))
     return _cropped(x, window)
 
 
@@ -158,13 +159,10 @@ def _columns(source: Array, window: Window, rows: Rows) -> Array:
     return col
 
 
-def _add_columns(x: Array, col: Array, window: Window, rows: Rows, leading: bool = False) -> None:
-    """The adjoint of `_columns`: each tap adds its column where it was read.
-
-    col is (C, KH, KW, rows, Q), or (KH, KW, N, C, rows, Q) with `leading`.
-    """
+def _add_columns(x: Array, col: Array, window: Window, rows: Rows) -> None:
+    """(KH, KW, [N,] C, rows, Q) into ([N,] C, H, W): each tap adds its column where it was read."""
     for u, v in window.taps():
-        x[(..., *_tap(u, v, window, rows))] += col[u, v] if leading else col[:, u, v]
+        x[(..., *_tap(u, v, window, rows))] += col[u, v]
 
 
 def _tiles(x: Array, window: Window) -> Iterator[tuple[int, Rows]]:
