@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..images import UInt8, resize_label
+from ..shapes import whole
 from .classes import Classes
 from .loader import Dataset
 
@@ -20,9 +21,7 @@ class Shrunk:
     """`dataset` with every image and label k times smaller; the small ones are kept in memory."""
 
     def __init__(self, dataset: Dataset, k: int) -> None:
-        if k < 1:
-            raise ValueError(f"Shrunk: k is {k}, expected at least 1")
-        self.dataset, self.k = dataset, k
+        self.dataset, self.k = dataset, whole("Shrunk", "k", k, 1)
         self._kept: dict[int, tuple[UInt8, UInt8]] = {}
 
     @property
@@ -45,19 +44,19 @@ class Shrunk:
 
 def shrink_image(image: UInt8, k: int) -> UInt8:
     """The mean of k x k pixels, rounded.   Shape   H W 3 -> ceil(H/k) ceil(W/k) 3"""
-    whole = _whole(image, k).astype(np.uint32)
-    H, W = whole.shape[:2]
-    total = whole.reshape(H // k, k, W // k, k, 3).sum(axis=(1, 3))  # H/k W/k 3
+    padded = _padded(image, k).astype(np.uint32)
+    H, W = padded.shape[:2]
+    total = padded.reshape(H // k, k, W // k, k, 3).sum(axis=(1, 3))  # H/k W/k 3
     mean: UInt8 = ((total + k * k // 2) // (k * k)).astype(np.uint8)
     return mean
 
 
 def _shrink_label(label: UInt8, k: int) -> UInt8:
-    whole = _whole(label, k)
-    return resize_label(whole, (whole.shape[0] // k, whole.shape[1] // k))
+    padded = _padded(label, k)
+    return resize_label(padded, (padded.shape[0] // k, padded.shape[1] // k))
 
 
-def _whole(array: UInt8, k: int) -> UInt8:
+def _padded(array: UInt8, k: int) -> UInt8:
     """Edge pixels repeated at bottom and right, up to multiples of k."""
     H, W = array.shape[:2]
     ends: list[tuple[int, int]] = [(0, -H % k), (0, -W % k), (0, 0)][: array.ndim]

@@ -137,17 +137,16 @@ def prepare(
 
 def _transforms(recipe: Recipe, train_set: Any) -> Compose:
     """Flip, scale, crop to one size, jitter. Photos of several sizes can so share a batch."""
-    shapes = {train_set[index][1].shape for index in range(len(train_set))}
     size, void = train_set[0][1].shape, train_set.classes.void
     chosen: list[Any] = [RandomFlip(0.5)]
     low, high = recipe.scale
     if void is None:  # no pixel may be added: none could be left uncounted
         low = max(low, 1.0)
+        shapes = [train_set[index][1].shape for index in range(len(train_set))]
         size = (min(H for H, _ in shapes), min(W for _, W in shapes))
     if (low, high) != (1, 1):
         chosen.append(RandomScale(low, high))
-    if (low, high) != (1, 1) or len(shapes) > 1:
-        chosen.append(RandomCrop(size, void=void))
+    chosen.append(RandomCrop(size, void=void))
     if recipe.jitter:
         chosen.append(ColourJitter(recipe.jitter, recipe.jitter, recipe.jitter))
     return Compose(tuple(chosen))

@@ -22,13 +22,14 @@ from ..data import Loader
 from ..device import Array
 from ..nn import Module
 from ..optim import SGD
+from ..optim.schedule import Constant, Schedule
+from ..shapes import whole
 from .checkpoint import restore, store
 from .interrupt import Interrupt
 from .progress import Progress, clock
 
 Loss = Callable[[Tensor, Array], Tensor]
 Evaluate = Callable[[], dict[str, Any]]
-Schedule = Callable[[int], float]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -65,15 +66,13 @@ class Trainer:
         save_every: float = 120.0,
         out: TextIO | None = None,
     ) -> None:
-        if epochs < 1:
-            raise ValueError(f"Trainer: epochs is {epochs}, expected at least 1")
-        if evaluate_every < 1:
-            raise ValueError(f"Trainer: evaluate_every is {evaluate_every}, expected at least 1")
+        whole("Trainer", "epochs", epochs, 1)
+        whole("Trainer", "evaluate_every", evaluate_every, 1)
         if len(loader) < 1:
             raise ValueError("Trainer: the loader has no batches; batch_size exceeds the data set")
         self.model, self.optimizer, self.loader = model, optimizer, loader
         self.epochs, self.loss = epochs, loss or segmentation_loss()
-        self.schedule = schedule or _constant
+        self.schedule = schedule or Constant()
         self.evaluate, self.evaluate_every = evaluate, evaluate_every
         self.run = None if run is None else Path(run)
         self.save_every = save_every
@@ -202,10 +201,6 @@ class Trainer:
     def _say(self, line: str) -> None:
         self.out.write(line + "\n")
         self.out.flush()
-
-
-def _constant(step: int) -> float:
-    return 1.0
 
 
 def _finite(array: Array) -> bool:
