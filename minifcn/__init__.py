@@ -23,6 +23,7 @@ from .versions import VersionError
 if TYPE_CHECKING:
     from . import functional, nn, optim
     from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
+    from .kernels.numpy_kernels.memory import memory_counts, release_memory
     from .kernels.numpy_kernels.workspace import limit_workspace
     from .window import Window
 
@@ -35,14 +36,20 @@ __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
     "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
     "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
-    "gradgradcheck", "int32", "int64", "limit_workspace", "nn", "no_grad", "ones",
-    "ones_like", "optim", "rand", "randn", "tensor", "uint8", "zeros", "zeros_like",
+    "gradgradcheck", "int32", "int64", "limit_workspace", "memory_counts", "nn", "no_grad",
+    "ones", "ones_like", "optim", "rand", "randn", "release_memory", "tensor",
+    "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # These load their file on first use.
 _CHECKS = (
     "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
 )  # fmt: skip
+_KERNELS = {  # what the NumPy kernels can be told or asked -> where
+    "limit_workspace": "workspace",
+    "memory_counts": "memory",
+    "release_memory": "memory",
+}
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
 # What PyTorch users look for here and find in `functional` too.
@@ -63,7 +70,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(".checks", __name__), name)
     if name == "Window":
         return importlib.import_module(".window", __name__).Window
-    if name == "limit_workspace":
-        workspace = importlib.import_module(".kernels.numpy_kernels.workspace", __name__)
-        return workspace.limit_workspace
+    if name in _KERNELS:
+        module = importlib.import_module(f".kernels.numpy_kernels.{_KERNELS[name]}", __name__)
+        return getattr(module, name)
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

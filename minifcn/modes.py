@@ -1,15 +1,17 @@
-"""modes: what one thread is doing just now: recording? in which layer? tracing NaN?"""
+"""modes: what one thread is doing just now: recording? in which layer? with whom?"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from typing import Any
 
 
 class _Mode(threading.local):
     recording: bool = True
     layer: str = ""  # dotted path of the module that is being called
+    communicator: Any = None  # who trains with this process, see train/communicators
     trace: Callable[..., None] | None = None  # see anomaly.py
 
 

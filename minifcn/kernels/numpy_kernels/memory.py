@@ -1,0 +1,263 @@
+"""memory: how the arrays of the NumPy kernels lie, and the blocks that they are cut from.
+
+A tensor is N C H W for everyone. In memory its pixels lie row by row, and each pixel holds its N C
+numbers side by side: the order H W N C. A row of pixels is then one long run for ufuncs and one
+matrix (W N) x C for the matrix product, at every batch size.
+
+    empty((N, C, H, W), dtype)    an N C H W view of such memory
+    pixels(x)                     the same numbers seen as H W N C; a foreign layout is copied once
+    framed(x, near, size)         H' W' N C: x with zeros around it
+
+Around its pixels a block has spare room, at least one pixel at every side. `framed` writes zeros
+into the room of x and hands out the whole: a convolution is padded for the price of the border.
+The room belongs to nobody, so whoever wants zeros there writes them, every time; and that it is
+there is the block's own record, never inferred from strides.
+
+Memory that nobody looks at any more serves the next array of about its size: a fresh 50 MB array
+costs a page fault per 4 KiB. The array cut from a block has the `Block` as its base, as all views
+of it have through it, so the block comes back exactly when the last view dies.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...device import Array
+from ...shapes import Pair, Shape
+
+__all__ = ["memory_counts", "release_memory"]
+
+SMALL = 16 << 10  # bytes; below it NumPy's own allocator is as fast
+ALIGN = 64  # bytes: a cache line
+LOOSE = 1.25  # a free piece serves a request this much smaller
+KEEP = 1.5  # live and free bytes together, as a multiple of the most that ever lived at once
+TILE = 4  # room makes height and width multiples of it, see winograd
+LEAST = 64  # pixels; smaller images get no room, which would outweigh them
+
+
+class Memory(np.ndarray[Any, Any]):
+    """Bytes that outlive the arrays cut from them; `start` is the first aligned one."""
+
+    start: int
+
+
+class Block(np.ndarray[Any, Any]):
+    """A loan of memory: the base of one array, and returned when that array's last view dies."""
+
+    memory: Memory
+    image: tuple[int, Shape] | None = None  # (address, N C H W) of the pixels, if there is room
+    offset: int = 0  # bytes from the first byte to the first pixel
+    room: tuple[Pair, Pair] = ((0, 0), (0, 0))  # ((top, bottom), (left, right)), in pixels
+
+    def __del__(self) -> None:
+        memory = getattr(self, "memory", None)
+        if memory is not None:
+            _pool.returned.append(memory)
+
+
+class _Pool:
+    """Free pieces of memory, oldest first."""
+
+    def __init__(self) -> None:
+        self.returned: deque[Memory] = deque()  # by __del__, at any moment: appending is atomic
+        self.free: list[Memory] = []
+        self.lock = threading.Lock()
+        self.fresh = self.reused = 0  # how many loans were new memory, and how many were not
+        self.total = self.most = self.idle = 0  # bytes: all, most ever on loan, free
+
+    def lend(self, size: int) -> Block:
+        with self.lock:
+            self.collect()
+            memory = self.fitting(size)
+            if memory is None:
+                memory = self.new(size)
+            self.most = max(self.most, self.total - self.idle)
+        block: Block = memory.view(Block)
+        block.memory = memory
+        return block
+
+    def collect(self) -> None:
+        while self.returned:
+            memory = self.returned.popleft()
+            self.free.append(memory)
+            self.idle += memory.size
+
+    def fitting(self, size: int) -> Memory | None:
+        """The smallest free piece that is large enough, of equals the last one used."""
+        need, best = size + ALIGN, None
+        for index, memory in enumerate(self.free):
+            if need <= memory.size <= need * LOOSE and (
+                best is None or memory.size <= self.free[best].size
+            ):
+                best = index
+        if best is None:
+            return None
+        self.reused += 1
+        memory = self.free.pop(best)
+        self.idle -= memory.size
+        return memory
+
+    def new(self, size: int) -> Memory:
+        size += ALIGN
+        self.drop(self.total + size - int(KEEP * max(self.most, self.total - self.idle + size)))
+        try:
+            memory = np.ndarray.__new__(Memory, (size,), np.uint8)
+        except MemoryError:
+            self.drop(self.idle)
+            memory = np.ndarray.__new__(Memory, (size,), np.uint8)
+        memory.start = -memory.ctypes.data % ALIGN
+        self.fresh += 1
+        self.total += size
+        return memory
+
+    def drop(self, excess: int) -> None:
+        """Give the oldest free pieces back to the system until `excess` bytes are gone."""
+        while excess > 0 and self.free:
+            size = self.free.pop(0).size
+            excess, self.idle, self.total = excess - size, self.idle - size, self.total - size
+
+
+_pool = _Pool()
+
+
+def memory_counts() -> dict[str, int]:
+    """Loans of large arrays so far, fresh and reused, and the bytes now on loan and free."""
+    with _pool.lock:
+        _pool.collect()
+        live = _pool.total - _pool.idle
+        return {"fresh": _pool.fresh, "reused": _pool.reused, "live": live, "free": _pool.idle}
+
+
+def release_memory() -> None:
+    """Give all free memory back to the system.
+
+    >>> import minifcn as mf
+    >>> mf.release_memory()
+    >>> mf.memory_counts()["free"]
+    0
+    """
+    with _pool.lock:
+        _pool.collect()
+        _pool.drop(_pool.idle)
+
+
+def buffer(shape: Shape, dtype: Any) -> Array:
+    """An array in C order, not yet filled; large ones are cut from blocks."""
+    dtype = np.dtype(dtype)
+    size = prod(shape) * dtype.itemsize
+    if size < SMALL:
+        return np.empty(shape, dtype)
+    block = _pool.lend(size)
+    return np.ndarray(shape, dtype, block, block.memory.start)
+
+
+def empty(shape: Shape, dtype: Any) -> Array:
+    """An N C H W array that lies H W N C, with room around the pixels; others lie in C order."""
+    if len(shape) != 4:
+        return buffer(shape, dtype)
+    N, C, H, W = shape
+    dtype = np.dtype(dtype)
+    if H * W < LEAST or N * C == 0:
+        return buffer((H, W, N, C), dtype).transpose(2, 3, 0, 1)
+    bottom, right = 1 + -H % TILE, 1 + -W % TILE
+    item = dtype.itemsize
+    pixel = N * C * item
+    row = (W + 1 + right) * pixel
+    block = _pool.lend((H + 1 + bottom) * row)
+    offset = block.memory.start + row + pixel
+    x = np.ndarray(shape, dtype, block, offset, (C * item, item, row, pixel))
+    block.image, block.offset = (address(x), shape), offset
+    block.room = (1, bottom), (1, right)
+    return x
+
+
+def empty_like(x: Array) -> Array:
+    """As `empty`, of the shape and dtype of x; with other than 4 axes, in the memory order of x."""
+    if x.ndim == 4:
+        return empty(x.shape, x.dtype)
+    if x.flags.c_contiguous or x.size * x.itemsize < SMALL:
+        return np.empty_like(x) if x.size * x.itemsize < SMALL else buffer(x.shape, x.dtype)
+    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
+    made = buffer(tuple(x.shape[axis] for axis in order), x.dtype)
+    return made.transpose(sorted(range(x.ndim), key=order.__getitem__))
+
+
+def address(x: Array) -> int:
+    """Of the first element."""
+    place: int = x.__array_interface__["data"][0]
+    return place
+
+
+def lies_by_pixels(x: Array) -> bool:
+    """Whether the N C numbers of a pixel lie side by side, and its neighbour right behind them."""
+    N, C, H, W = x.shape
+    n, c, _, w = x.strides
+    item = x.itemsize
+    return (
+        (C <= 1 or c == item)
+        and (N <= 1 or n == C * item)
+        and (W <= 1 or w == N * C * item)
+        and (H <= 1 or x.strides[2] >= W * N * C * item)
+    ) or x.size == 0
+
+
+def pixels(x: Array) -> Array:
+    """x as H W N C, each row one run in memory; copied if it lies otherwise."""
+    N, C, H, W = x.shape
+    if not lies_by_pixels(x):
+        made = buffer((H, W, N, C), x.dtype)
+        np.copyto(made, x.transpose(2, 3, 0, 1))
+        return made
+    return x.transpose(2, 3, 0, 1)
+
+
+def framed(x: Array, near: Pair, size: Pair) -> Array:
+    """H' W' N C of `size`: pixel (0, 0) of x stands at `near`, and all that is not x is zero.
+
+    What of x is outside is left out (`near` may be negative). Where the room of x's block is
+    enough, no pixel is copied. The frame is for the caller's eyes: it must not outlive the kernel.
+    """
+    (top, left), (high, wide) = near, size
+    x = x[:, :, max(-top, 0) : max(high - top, 0), max(-left, 0) : max(wide - left, 0)]
+    top, left = max(top, 0), max(left, 0)
+    N, C, H, W = x.shape
+    bottom, right = high - top - H, wide - left - W
+    if not (top or left or bottom or right):
+        return pixels(x)
+    frame = _in_room(x, ((top, bottom), (left, right)))
+    if frame is None:
+        frame = buffer((high, wide, N, C), x.dtype)
+        np.copyto(frame[top : top + H, left : left + W], x.transpose(2, 3, 0, 1))
+    frame[:top] = 0
+    frame[top + H :] = 0
+    frame[top : top + H, :left] = 0
+    frame[top : top + H, left + W :] = 0
+    return frame
+
+
+def _in_room(x: Array, wanted: tuple[Pair, Pair]) -> Array | None:
+    """The frame around x in its own block, if x is all the block's pixels and the room is enough.
+
+    Only x itself will do: a crop of it has other pixels around it, not room.
+    """
+    block = x.base
+    while isinstance(block, np.ndarray) and not isinstance(block, Block):
+        block = block.base
+    if not isinstance(block, Block) or block.image != (address(x), x.shape):
+        return None
+    if not lies_by_pixels(x):
+        return None
+    ((top, bottom), (left, right)), room = wanted, block.room
+    if top > room[0][0] or bottom > room[0][1] or left > room[1][0] or right > room[1][1]:
+        return None
+    N, C, H, W = x.shape
+    pixel = N * C * x.itemsize
+    row = (W + room[1][0] + room[1][1]) * pixel
+    shape = (H + top + bottom, W + left + right, N, C)
+    strides = (row, pixel, C * x.itemsize, x.itemsize)
+    return np.ndarray(shape, x.dtype, block, block.offset - top * row - left * pixel, strides)

@@ -1,0 +1,116 @@
+"""The memory of the NumPy kernels: blocks come back when nobody looks; room is never guessed."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minifcn as mf
+from minifcn.kernels.numpy_kernels import memory
+
+
+def padded(x: Any, near: tuple[int, int], size: tuple[int, int]) -> Any:
+    """What `framed` promises, pixel by pixel."""
+    N, C, H, W = x.shape
+    frame = np.zeros((*size, N, C), x.dtype)
+    for h in range(H):
+        for w in range(W):
+            if 0 <= h + near[0] < size[0] and 0 <= w + near[1] < size[1]:
+                frame[h + near[0], w + near[1]] = x[:, :, h, w]
+    return frame
+
+
+def filled(shape: tuple[int, ...], dtype: Any = np.float32) -> Any:
+    x = memory.empty(shape, dtype)
+    x[...] = np.random.default_rng(0).standard_normal(shape)
+    return x
+
+
+sizes = st.integers(0, 13)
+shifts = st.integers(-3, 4)
+
+
+@given(
+    st.tuples(st.integers(0, 3), st.integers(0, 9), sizes, sizes), shifts, shifts, shifts, shifts
+)
+def test_a_frame_is_the_image_among_zeros(
+    shape: tuple[int, int, int, int], top: int, left: int, bottom: int, right: int
+) -> None:
+    size = max(shape[2] + top + bottom, 0), max(shape[3] + left + right, 0)
+    plain = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    mine = filled(shape)
+    mine[...] = plain
+    for x in (mine, plain, np.ascontiguousarray(plain.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)):
+        frame = memory.framed(x, (top, left), size)
+        assert np.array_equal(frame, padded(plain, (top, left), size))
+        assert np.array_equal(x, plain), "the image stays as it was"
+
+
+def test_room_around_an_image_pads_it_for_free() -> None:
+    x = filled((2, 16, 9, 11))
+    assert np.shares_memory(memory.framed(x, (1, 1), (14, 14)), x)
+    assert np.shares_memory(memory.framed(x[:], (1, 1), (11, 13)), x), "a view of all of it too"
+    assert not np.shares_memory(memory.framed(x, (2, 1), (14, 14)), x), "more than there is"
+
+
+def test_a_crop_has_pixels_around_it_and_not_room() -> None:
+    big = filled((2, 16, 12, 12))
+    crop = big[:, :, 1:-1, 1:-1]
+    before = big.copy()
+    frame = memory.framed(crop, (1, 1), (12, 12))
+    assert np.array_equal(frame, padded(np.array(crop), (1, 1), (12, 12)))
+    assert np.array_equal(big, before)
+
+
+def test_whatever_was_written_into_the_room_is_zero_for_the_next_reader() -> None:
+    x = filled((2, 16, 9, 11))
+    memory.framed(x, (1, 1), (14, 14))[0] = np.nan
+    assert np.array_equal(memory.framed(x, (1, 1), (14, 14)), padded(np.array(x), (1, 1), (14, 14)))
+
+
+def test_a_block_comes_back_with_its_last_view() -> None:
+    mf.release_memory()
+    x = filled((2, 16, 40, 40))
+    view = x[1:, ::2]
+    first = memory.address(x)
+    del x
+    other = filled((2, 16, 40, 40))
+    assert memory.address(other) != first, "somebody still looks at the first"
+    kept = view.copy()
+    other[...] = 7
+    assert np.array_equal(view, kept)
+    del view
+    again = filled((2, 16, 40, 40))
+    assert memory.address(again) == first
+    assert mf.memory_counts()["fresh"] >= 2
+
+
+def test_free_memory_stays_in_proportion_and_can_be_released() -> None:
+    mf.release_memory()
+    for size in range(30, 200, 3):
+        filled((1, 16, size, size))
+    counts = mf.memory_counts()
+    largest = 16 * 205 * 205 * 4
+    assert counts["live"] + counts["free"] <= memory.KEEP * memory._pool.most + largest
+    mf.release_memory()
+    assert mf.memory_counts()["free"] == 0
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 9, 11), (1, 1, 8, 8), (2, 3, 4, 5), (0, 3, 9, 9), (3, 0, 9, 9)]
+)
+def test_empty_lies_by_pixels(shape: tuple[int, int, int, int]) -> None:
+    x = memory.empty(shape, np.float32)
+    assert x.shape == shape
+    assert memory.lies_by_pixels(x)
+    assert memory.lies_by_pixels(memory.empty_like(np.zeros(shape, np.float64)))
+    assert memory.pixels(x).shape == (shape[2], shape[3], shape[0], shape[1])
+
+
+def test_empty_like_keeps_the_order_of_other_ranks() -> None:
+    x = np.zeros((40, 50, 60), np.float32).transpose(2, 0, 1)
+    made = memory.empty_like(x)
+    assert made.shape == x.shape
+    assert made.strides == x.strides
