@@ -21,7 +21,7 @@ def families(twin: ModuleType) -> dict[str, ModuleType]:
     return found
 
 
-NOT_KERNELS = {"workspace"}  # how much memory the fast twin may take; loops take none
+NOT_KERNELS = {"memory", "workspace"}  # how the fast twin keeps its arrays; loops need neither
 
 NAMES = sorted({n for f in families(reference).values() for n in f.__all__})
 

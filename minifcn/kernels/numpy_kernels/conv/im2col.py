@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...device import Array
-from ...window import Window
-from .workspace import workspace_limit
+from ....device import Array
+from ....window import Window
+from ..workspace import workspace_limit
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 
