@@ -69,6 +69,7 @@ class _Pool:
         self.lock = threading.Lock()
         self.fresh = self.reused = 0  # how many loans were new memory, and how many were not
         self.total = self.most = self.idle = 0  # bytes: all, most ever on loan, free
+        self.converted = 0  # images brought from another layout
 
     def lend(self, size: int) -> Block:
         with self.lock:
@@ -126,11 +127,16 @@ _pool = _Pool()
 
 
 def memory_counts() -> dict[str, int]:
-    """Loans of large arrays so far, fresh and reused, and the bytes now on loan and free."""
+    """Large arrays so far: fresh, reused, converted to H W N C; and the bytes live and free."""
     with _pool.lock:
         _pool.collect()
-        live = _pool.total - _pool.idle
-        return {"fresh": _pool.fresh, "reused": _pool.reused, "live": live, "free": _pool.idle}
+        return {
+            "fresh": _pool.fresh,
+            "reused": _pool.reused,
+            "converted": _pool.converted,
+            "live": _pool.total - _pool.idle,
+            "free": _pool.idle,
+        }
 
 
 def release_memory() -> None:
@@ -211,9 +217,16 @@ def pixels(x: Array) -> Array:
     N, C, H, W = x.shape
     if not lies_by_pixels(x):
         made = buffer((H, W, N, C), x.dtype)
-        np.copyto(made, x.transpose(2, 3, 0, 1))
+        _copy(made, x)
         return made
     return x.transpose(2, 3, 0, 1)
+
+
+def _copy(to: Array, x: Array) -> None:
+    """x into H W N C: a conversion, where it lies otherwise."""
+    np.copyto(to, x.transpose(2, 3, 0, 1))
+    if x.size * x.itemsize >= SMALL and not lies_by_pixels(x):
+        _pool.converted += 1
 
 
 def framed(x: Array, near: Pair, size: Pair) -> Array:
@@ -232,7 +245,7 @@ def framed(x: Array, near: Pair, size: Pair) -> Array:
     frame = _in_room(x, ((top, bottom), (left, right)))
     if frame is None:
         frame = buffer((high, wide, N, C), x.dtype)
-        np.copyto(frame[top : top + H, left : left + W], x.transpose(2, 3, 0, 1))
+        _copy(frame[top : top + H, left : left + W], x)
     frame[:top] = 0
     frame[top + H :] = 0
     frame[top : top + H, :left] = 0
