@@ -1,0 +1,1 @@
+"""bench: what the benchmark scripts share: nets, sides, quiet moments, tables."""

@@ -1,0 +1,73 @@
+"""agree: what two sides computed is the same, or the benchmark ends here.
+
+The reference is float64. A float32 rounding tips a ReLU or a maximum here and there, so gradients
+differ by more than rounding: they are compared as vectors, |a - b| / |b|.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .library import Arrays, difference
+from .side import Running, Side, running
+
+LOSS = 1e-5  # relative
+GRADIENT = 0.02  # of the vector of any one parameter
+OUTPUT = 1e-4
+
+
+def check_training(sides: Sequence[Running], **options: Any) -> dict[str, Any]:
+    """Loss, gradients, and the loss after one step, of each side against float64."""
+    reference = _reference(sides)
+    with tempfile.TemporaryDirectory() as folder:
+        with running([reference], "training", **options, dtype="float64") as (exact,):
+            want, right = _asked(exact, folder)
+        found: dict[str, Any] = {"reference": f"{reference.title}, float64"}
+        for side in sides:
+            got, ours = _asked(side, folder)
+            side.signal(go_on=False)
+            off = {key: abs(got[key] - want[key]) / abs(want[key]) for key in want}
+            gradient, whose = difference(ours, right)
+            if not (off["loss"] <= LOSS and off["next"] <= 10 * LOSS and gradient <= GRADIENT):
+                raise SystemExit(
+                    f"{side.side.title}: loss {got} against {want} in float64, gradient of "
+                    f"{whose} off by {gradient:.1e}: not the same computation"
+                )
+            found[side.side.title] = {"loss": off["loss"], "gradient": gradient}
+    return found
+
+
+def check_inference(sides: Sequence[Running], **options: Any) -> dict[str, Any]:
+    """The result of each side against float64."""
+    reference = _reference(sides)
+    with tempfile.TemporaryDirectory() as folder:
+        with running([reference], "inference", **options, dtype="float64") as (exact,):
+            _, right = _asked(exact, folder)
+        found: dict[str, Any] = {"reference": f"{reference.title}, float64"}
+        for side in sides:
+            off, _ = difference(_asked(side, folder)[1], right)
+            side.signal(go_on=False)
+            if not off <= OUTPUT:
+                raise SystemExit(f"{side.side.title}: result off by {off:.1e}: not the same")
+            found[side.side.title] = off
+    return found
+
+
+def _reference(sides: Sequence[Running]) -> Side:
+    """PyTorch where there is one: then both libraries are held against the other's arithmetic."""
+    torch = [side.side for side in sides if side.side.name == "torch"]
+    return Side("PyTorch", "torch", torch[0].threads) if torch else Side("minifcn")
+
+
+def _asked(side: Running, folder: str) -> tuple[dict[str, float], Arrays]:
+    path = Path(folder, f"{side.pid}.npz")
+    answer = side.ask("compare", path=str(path))
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    path.unlink()
+    return answer, arrays

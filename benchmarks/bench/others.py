@@ -1,0 +1,1 @@
+"""others: placeholder"""

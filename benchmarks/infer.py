@@ -1,0 +1,78 @@
+"""Frames per second of inference, one photo at a time, minifcn against PyTorch on the same cores.
+
+    squeezenet   SqueezeNet 1.1 at 224 x 224
+    fcn          the net of step.py at 360 x 480 (H x W), batch normalisation in evaluation
+
+The photo is copied in each time, and the result comes back as an array. Weights are drawn, not
+trained: they change nothing in the time. Sides take turns as in step.py; results are held against
+float64 first.
+
+    python benchmarks/infer.py --json benchmarks/results/infer.json
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.agree import check_inference
+from bench.report import finish, parser, patience_of, table
+from bench.side import minifcn_sides, running, torch_sides
+from bench.turns import Times, take_turns
+
+TASKS = {"squeezenet": (1, 224, 224), "fcn": (1, 360, 480)}
+QUICK = {"squeezenet": (1, 40, 32), "fcn": (1, 16, 24)}
+CALLS = {"squeezenet": 10, "fcn": 4}  # in a turn
+TARGET = 1.0  # of PyTorch eager NCHW
+HEAD = ("side", "frames/s", "median ms", "min ms", "/ NCHW", "/ channels_last", "others")
+
+
+def measure(net: str, quick: bool, rounds: int, patience: float) -> dict[str, Any]:
+    """One network on all sides."""
+    options = {"net": net, "size": (QUICK if quick else TASKS)[net]}
+    sides = [s for s in minifcn_sides(processes=False) + torch_sides(tuned=False) if not s.lacks]
+    with running(sides, "inference", **options) as children:
+        agreed = check_inference(children, **options)
+        times = take_turns(children, rounds, CALLS[net], 1, patience)
+    return {"size N H W": options["size"], "agreement": agreed, "sides": summaries(times)}
+
+
+def summaries(times: dict[str, Times]) -> dict[str, dict[str, Any]]:
+    """Each side's times, frames per second, and ratios to PyTorch's two layouts."""
+    found: dict[str, dict[str, Any]] = {}
+    for title, took in times.items():
+        found[title] = {"frames/s": 1 / took.median, **took.summary()}
+        for layout in ("NCHW", "channels_last"):
+            if (other := times.get(f"PyTorch {layout}")) is not None:
+                found[title][layout] = took.median / other.median
+    return found
+
+
+def main() -> None:
+    """Check, time, print."""
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, help="turns of each side (9)")
+    arguments = made.parse_args()
+    rounds = arguments.rounds or (1 if arguments.quick else 9)
+    result = {}
+    for net in TASKS:
+        result[net] = measure(net, arguments.quick, rounds, patience_of(arguments))
+        rows = [
+            [title, row["frames/s"], 1e3 * row["median s"], 1e3 * row["min s"], row.get("NCHW"),
+             row.get("channels_last"), row["other load"]]
+            for title, row in result[net]["sides"].items()
+        ]  # fmt: skip
+        print(f"{net}, {' x '.join(map(str, result[net]['size N H W']))} (N x H x W)")
+        print(table(HEAD, rows))
+        ours = [row["NCHW"] for t, row in result[net]["sides"].items()
+                if t.startswith("minifcn") and "NCHW" in row]  # fmt: skip
+        if ours:
+            word = "met" if min(ours) <= TARGET else "MISSED"
+            result[net]["verdict"] = f"{min(ours):.2f} of NCHW, target {TARGET}: {word}"
+            print(result[net]["verdict"] + "\n")
+        else:
+            print("PyTorch is not installed\n")
+    finish(result, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
