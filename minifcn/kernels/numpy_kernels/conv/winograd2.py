@@ -50,7 +50,7 @@ def correlate(source: Array, w: Array, out: Array) -> None:
         return
     u = buffer((PLACES, C, O), FLOAT)
     np.matmul(GG, w.reshape(9, C * O), out=u.reshape(PLACES, C * O))
-    rows, pixels = rows_of(source), rows_of(out)
+    rows, pixels = rows_of(source)[: P + 2, : (Q + 2) * N * C], rows_of(out)
     scratch = _Scratch(P, Q, N, C, O)
     for b, B, t, T in scratch.blocks:
         v = scratch.tiles(BT, rows[TILE * b :, TILE * t * N * C :], B, T, scratch.v)
@@ -72,7 +72,8 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
     if P * Q * N == 0 or w.size == 0:
         w[...] = 0
         return w
-    rows, pixels = rows_of(source), rows_of(g)[:P, : Q * N * O]
+    rows = rows_of(source)[: P + 2, : (Q + 2) * N * C]
+    pixels = rows_of(g)[:P, : Q * N * O]
     scratch = _Scratch(P, Q, N, C, O)
     total, term = buffer((PLACES, C, O), FLOAT), None
     for b, B, t, T in scratch.blocks:
