@@ -38,7 +38,7 @@ class Node:
     ) -> None:
         self.op, self.parents, self.kept = op, parents, kept
         self.shape, self.dtype = y.shape, y.dtype
-        self.order = next(_ticks)
+        self.order = -1 if op is None else next(_ticks)  # so also a leaf from another process
         self.grad: Tensor | None = None
         self.retains = False
         self.layer = mode.layer

@@ -15,9 +15,9 @@ from ..images import write_aside
 GENERATED = "hotdogs"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 photo`, `2 photos`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, several: str = "") -> str:
+    """`1 photo`, `2 photos`, or `2 processes` where `several` says so."""
+    return f"{number} {noun if number == 1 else several or noun + 's'}"
 
 
 def open_split(path: str, split: str | None = None) -> Any:

@@ -12,7 +12,6 @@ import time
 
 from .arguments import folder, whole
 from .common import picture_examples, write_json
-from .threads import one_blas_thread
 
 EXAMPLES = """examples:
   minifcn demo
@@ -35,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data import HotDogs
     from ..infer import loss_curve
     from ..train.recipe import Recipe, evaluate, prepare
+    from ..train.threads import one_blas_thread
 
     began = time.monotonic()
     out = arguments.out

@@ -3,7 +3,8 @@
 DATA holds train/images, train/labels, perhaps val/images and val/labels, and classes.json; or it is
 itself one such split. `hotdogs` stands for generated scenes. RUN gets the recipe, the model, a
 checkpoint, the history, the loss curve and some predictions. Ctrl-C stops between two steps;
---resume goes on by the recipe in RUN, to the same bits as without the stop.
+--resume goes on by the recipe in RUN, to the same bits as without the stop. Several processes share
+every step: those of --processes on this machine, or those that mpirun has started.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +20,15 @@ from typing import Any
 
 from .arguments import folder, number, whole
 from .common import count, has_split, open_split, picture_examples, spread, write_json
-from .threads import one_blas_thread
+from .together import started_together
 
 EXAMPLES = """examples:
   minifcn train camvid
   minifcn train camvid --resume
   minifcn train hotdogs --out runs/hotdogs --epochs 8
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
+  minifcn train camvid --processes 2
+  mpirun -n 4 minifcn train camvid
 """
 
 # Photos are shrunk until they have at most so many pixels: the work of a step grows with them.
@@ -57,22 +61,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate-every", type=whole(1), default=5, metavar="EPOCHS", help="score val (5)"
     )
+    parser.add_argument(
+        "--processes", type=whole(1), metavar="N", help="share every step among N processes (1)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate, write."""
+    with started_together("train", arguments.debug) as team:
+        return _train(arguments, team)
+
+
+def _train(arguments: argparse.Namespace, team: Any) -> int:
+    """What each process does; process 0 alone looks at RUN, writes and speaks."""
     from ..data import Shrunk
-    from ..train.recipe import prepare
+    from ..train.communicator import exchange
+    from ..train.recipe import Recipe, prepare
+    from ..train.threads import one_blas_thread
 
     out = arguments.out or folder(f"runs/{Path(arguments.data).resolve().name}")
-    begun = (out / "checkpoint.safetensors").exists()
-    if begun and not arguments.resume:
-        raise ValueError(f"{out} holds a run; --resume goes on with it, or choose another --out")
     split = "train" if has_split(arguments.data, "train") else None
     train_set = open_split(arguments.data, split)
     val_set = open_split(arguments.data, "val") if has_split(arguments.data, "val") else None
-    recipe, shrink = _choices(arguments, out / "recipe.json" if begun else None)
-    shrink = _shrink(train_set, shrink)
+    plan = _plan(arguments, out, train_set, team.size) if team.rank == 0 else None
+    plan = json.loads(exchange(team, json.dumps(plan))[0])
+    shrink, processes = plan.pop("shrink"), plan.pop("processes")
+    recipe = Recipe(**{**plan, "scale": tuple(plan["scale"])})
     trainer, predictor = prepare(
         recipe,
         Shrunk(train_set, shrink),
@@ -80,42 +94,76 @@ def run(arguments: argparse.Namespace) -> int:
         shrink=shrink,
         run=out,
         evaluate_every=arguments.evaluate_every,
+        processes=processes if team.size == 1 else 1,
+        communicator=team if team.size > 1 else None,
     )
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "recipe.json", {**asdict(recipe), "shrink": shrink})
-    if trainer.resume():
-        print(_where(trainer), file=sys.stderr)
-    elif arguments.resume:
-        print(f"{out} holds no run; a new one begins", file=sys.stderr)
-    parameters = sum(p.numel() for p in predictor.model.parameters())
-    print(
-        f"{count(len(train_set), 'image')}, {train_set.classes.count} classes, "
-        f"{parameters:,} parameters, shrink {shrink}, {count(trainer.total_steps, 'step')}",
-        file=sys.stderr,
-    )
+    if team.rank == 0:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(
+            out / "recipe.json", {**asdict(recipe), "shrink": shrink, "processes": processes}
+        )
+        if trainer.resume():
+            print(_where(trainer), file=sys.stderr)
+        elif arguments.resume:
+            print(f"{out} holds no run; a new one begins", file=sys.stderr)
+        parameters = sum(p.numel() for p in predictor.model.parameters())
+        print(
+            f"{count(len(train_set), 'image')}, {train_set.classes.count} classes, "
+            f"{parameters:,} parameters, shrink {shrink}, {count(trainer.total_steps, 'step')}, "
+            f"{_count_processes(processes)}",
+            file=sys.stderr,
+        )
+    else:
+        trainer.out = open(os.devnull, "w")
     with one_blas_thread():
         trainer.fit()
+    if team.rank > 0:
+        return 0
     return finish(trainer, predictor, val_set, out)
 
 
-def _choices(arguments: argparse.Namespace, saved: Path | None) -> tuple[Any, int | None]:
-    """The recipe and the shrink (None: by size): the arguments', or those that RUN began with."""
+def _plan(arguments: argparse.Namespace, out: Path, train_set: Any, started: int) -> dict[str, Any]:
+    """The recipe, the shrink and the processes: the arguments', or those that RUN began with."""
     from ..train.recipe import Recipe
 
-    values = {**asdict(Recipe()), "shrink": None}
+    begun = (out / "checkpoint.safetensors").exists()
+    if begun and not arguments.resume:
+        raise ValueError(f"{out} holds a run; --resume goes on with it, or choose another --out")
+    if started > 1:
+        if arguments.processes is not None:
+            raise ValueError(
+                f"--processes is {arguments.processes}, but mpirun has started {started}; leave "
+                f"one of them out"
+            )
+        arguments.processes = started
+    values = {**asdict(Recipe()), "shrink": None, "processes": 1}
     asked = {name: given for name, given in vars(arguments).items() if name in values}
     asked = {name: given for name, given in asked.items() if given is not None}
-    if saved is not None:
-        values = _begun(saved, values)
+    if begun:
+        values = _begun(out / "recipe.json", values)
         for name, given in asked.items():
-            if given != values[name]:
+            if given != values[name] and name != "processes":
                 raise ValueError(
-                    f"--{name.replace('_', '-')} is {given}, but {saved.parent} was begun with "
+                    f"--{name.replace('_', '-')} is {given}, but {out} was begun with "
                     f"{values[name]}; leave it out to go on, or choose another --out"
                 )
+        if asked.get("processes", values["processes"]) != values["processes"]:
+            print(
+                f"{out} was begun with {count(values['processes'], 'process', 'processes')}, so it "
+                f"goes on to other bits",
+                file=sys.stderr,
+            )
     values |= asked
-    shrink = values.pop("shrink")
-    return Recipe(**{**values, "scale": tuple(values["scale"])}), shrink
+    return {**values, "shrink": _shrink(train_set, values["shrink"])}
+
+
+def _count_processes(processes: int) -> str:
+    """How many there are; where one leaves cores idle, how to have more."""
+    from ..train.threads import cores
+
+    idle = processes == 1 and cores() > 1
+    hint = f" (--processes {min(cores(), 4)} may be faster)" if idle else ""
+    return count(processes, "process", "processes") + hint
 
 
 def _begun(path: Path, expected: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,6 +98,7 @@ class Loader:
     normalize: Normalize = Normalize()
     drop_last: bool = False
     prefetch: int = 1
+    part: tuple[int, int] = (0, 1)  # (k, n): the k-th of n shares of every batch
 
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0), ("prefetch", 0)):
@@ -116,6 +117,22 @@ class Loader:
         """The number of batches in an epoch."""
         full, rest = divmod(len(self.dataset), self.batch_size)
         return full if self.drop_last or not rest else full + 1
+
+    def share(self, k: int, n: int) -> Loader:
+        """A loader of share k of n of every batch: as equal as possible, image by image.
+
+        The shares side by side are the batch, each image as it would be there. A batch of fewer
+        than n images leaves empty shares: x of shape 0 3 H W.
+
+        >>> from minifcn.data import HotDogs
+        >>> loader = Loader(HotDogs(5), batch_size=5)
+        >>> [len(x) for k in range(2) for x, target in loader.share(k, 2).epoch(0)]
+        [2, 3]
+        """
+        whole("Loader.share", "n", n, 1)
+        if not 0 <= whole("Loader.share", "k", k, 0) < n:
+            raise ValueError(f"Loader.share: k is {k}, expected 0 to {n - 1}, as n is {n}")
+        return replace(self, part=(k, n))
 
     def order(self, e: int) -> list[int]:
         """The dataset indices in the order in which epoch e shows them."""
@@ -159,6 +176,15 @@ class Loader:
                     future.cancel()
 
     def _batch(self, e: int, indices: list[int]) -> Batch:
+        k, n = self.part
+        count = len(indices)
+        own = indices[count * k // n : count * (k + 1) // n]
+        if not own:  # the batch's first image lends its size
+            x, target = self._made(e, indices[:1])
+            return x[:0], target[:0]
+        return self._made(e, own)
+
+    def _made(self, e: int, indices: list[int]) -> Batch:
         samples = [self._sample(e, i) for i in indices]
         first = samples[0][1].shape
         for i, (_, label) in zip(indices, samples, strict=True):

@@ -1,8 +1,11 @@
 """train: a training run: the loop, what it scores, how it stops and goes on."""
 
+from .communicator import Communicator as Communicator
+from .loss import SegmentationLoss as SegmentationLoss
+from .loss import segmentation_loss as segmentation_loss
 from .metrics import Confusion as Confusion
 from .recipe import Recipe as Recipe
 from .recipe import evaluate as evaluate
 from .recipe import prepare as prepare
 from .trainer import Trainer as Trainer
-from .trainer import segmentation_loss as segmentation_loss
+from .workers import WorkerError as WorkerError

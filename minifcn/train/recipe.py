@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import numpy as np
 
@@ -21,10 +21,13 @@ from ..data import (
 from ..device import Array
 from ..infer import Predictor
 from ..models import build
+from ..modes import mode
 from ..optim import SGD
 from ..optim.schedule import Poly, Warmup
+from .communicator import Communicator, One
+from .loss import segmentation_loss
 from .metrics import Confusion
-from .trainer import Trainer, segmentation_loss
+from .trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def prepare(
     run: Path | None = None,
     evaluate_every: int = 1,
     out: TextIO | None = None,
+    processes: int = 1,
+    communicator: Communicator | None = None,
 ) -> tuple[Trainer, Predictor]:
     """The trainer of a recipe, and the predictor that shares its model.
 
@@ -127,10 +132,12 @@ def prepare(
         epochs=recipe.epochs,
         loss=segmentation_loss(void, weight),
         schedule=Warmup(warmup, Poly(steps - warmup, recipe.power)),
-        evaluate=None if val_set is None else (lambda: summary(evaluate(predictor, val_set))),
+        evaluate=None if val_set is None else Evaluation(predictor, val_set),
         evaluate_every=evaluate_every,
         run=run,
         out=out,
+        processes=processes,
+        communicator=communicator,
     )
     return trainer, predictor
 
@@ -152,15 +159,31 @@ def _transforms(recipe: Recipe, train_set: Any) -> Compose:
     return Compose(tuple(chosen))
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of `predictor` on `dataset`; all processes of a training share the photos."""
+
+    predictor: Predictor
+    dataset: Any
+    shared: ClassVar[bool] = True
+
+    def __call__(self) -> dict[str, Any]:
+        return summary(evaluate(self.predictor, self.dataset))
+
+
 def evaluate(predictor: Predictor, dataset: Any, bar: Any = None) -> Confusion:
-    """Predict every photo of `dataset` and count truth against prediction."""
-    confusion = Confusion(predictor.classes.count)
-    for index in range(len(dataset)):
+    """Predict every photo of `dataset` and count truth against prediction.
+
+    In a training of several processes each counts its share, and gets the sum.
+    """
+    confusion, team = Confusion(predictor.classes.count), mode.communicator or One()
+    for index in range(team.rank, len(dataset), team.size):
         photo, label = dataset[index]
         predicted = predictor(photo).class_map.astype(np.int64)
         confusion.add(predicted, label.astype(np.int64), ignore=predictor.classes.void)
         if bar is not None:
             bar.advance()
+    confusion.matrix = team.all_sum(confusion.matrix)
     return confusion
 
 

@@ -5,18 +5,24 @@
 
 Everything that decides the next batch is in the checkpoint or follows from (seed, epoch, index), so
 a run that was stopped goes on as if it had not been.
+
+With several processes each goes through this same loop with its share of every batch. They meet
+three times in a step (see gradients.py): to weigh their losses, to add up their gradients, and to
+agree on whether to go on. As all then make the same step, all parameters stay the same bits.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from .. import functional as F
+import numpy as np
+
 from ..core import Tensor, as_tensor
 from ..data import Loader
 from ..device import Array
@@ -24,23 +30,18 @@ from ..nn import Module
 from ..optim import SGD
 from ..optim.schedule import Constant, Schedule
 from ..shapes import whole
-from .checkpoint import restore, store
+from .checkpoint import restore, spread, store
+from .communicator import Communicator, One, together
+from .gradients import GradientSum, backward, combine
 from .interrupt import Interrupt
+from .loss import Loss, segmentation_loss, weight_of
 from .progress import Progress, clock
+from .streams import gather_streams
+from .workers import workers
 
-Loss = Callable[[Tensor, Array], Tensor]
 Evaluate = Callable[[], dict[str, Any]]
 
 CHECKPOINT = "checkpoint.safetensors"
-
-
-def segmentation_loss(ignore_index: int = -100, weight: Array | None = None) -> Loss:
-    """Cross-entropy over all pixels but those labelled `ignore_index`, weighted by class."""
-
-    def loss(logits: Tensor, target: Array) -> Tensor:
-        return F.cross_entropy(logits, target, weight=weight, ignore_index=ignore_index)
-
-    return loss
 
 
 class Trainer:
@@ -49,6 +50,11 @@ class Trainer:
     `schedule(step)` multiplies the learning rate of every group. `evaluate()` gives scores (a
     JSON-able dict) after each `evaluate_every` epochs and at the end. With a folder `run` the state
     is saved there after every epoch, every `save_every` seconds, and when Ctrl-C stops the run.
+
+    With `processes` above 1 as many processes of this machine share the work (Linux and macOS);
+    with a `communicator` those that it speaks to, each of which has made a trainer like this one.
+    The gradient is that of the whole batch. `loss` is a mean over images unless it says what it is
+    a mean over (see loss.py). Process 0 alone calls `evaluate`, unless that has a true `shared`.
     """
 
     def __init__(
@@ -65,9 +71,21 @@ class Trainer:
         run: str | Path | None = None,
         save_every: float = 120.0,
         out: TextIO | None = None,
+        processes: int = 1,
+        communicator: Communicator | None = None,
     ) -> None:
         whole("Trainer", "epochs", epochs, 1)
         whole("Trainer", "evaluate_every", evaluate_every, 1)
+        whole("Trainer", "processes", processes, 1)
+        if processes > 1 and communicator is not None:
+            raise ValueError(
+                f"Trainer: processes is {processes} and communicator is given, expected one of "
+                f"them: a communicator knows how many processes there are"
+            )
+        if processes > 1 and os.name != "posix":
+            raise ValueError(
+                f"Trainer: processes is {processes}, expected 1: this is no POSIX system"
+            )
         if len(loader) < 1:
             raise ValueError("Trainer: the loader has no batches; batch_size exceeds the data set")
         self.model, self.optimizer, self.loader = model, optimizer, loader
@@ -81,6 +99,10 @@ class Trainer:
         self.losses: list[float] = []  # one per batch; nan for a skipped one
         self.history: list[dict[str, Any]] = []  # one per epoch
         self.seconds = 0.0
+        self.processes = processes
+        self.team: Communicator = communicator or One()
+        self.streams: list[dict[str, Any]] = []  # of random numbers, by rank, see streams.py
+        self.sum_gradients = GradientSum(p for g in optimizer.param_groups for p in g["params"])
 
     @property
     def step_count(self) -> int:
@@ -93,15 +115,19 @@ class Trainer:
         return self.epochs * len(self.loader)
 
     def step(self, x: Array, target: Array) -> float:
-        """One update; returns the loss.
+        """One update by this process's share of a batch; returns the loss of the whole batch.
 
         A loss of nan, from a batch without a counted pixel, changes no parameter and no running
         statistic.
         """
         self.optimizer.zero_grad()
         before = [(buffer, buffer.numpy().copy()) for buffer in self.model.buffers()]
-        loss = self.loss(self.model(as_tensor(x)), target)
-        value = float(loss.item())
+        output = self.model(as_tensor(x))
+        loss = self.loss(output, target) if len(x) or self.team.size == 1 else None
+        value, part = (math.nan, 0.0) if loss is None else (float(loss.item()), 1.0)
+        if self.team.size > 1:
+            weight = 0.0 if loss is None else weight_of(self.loss, target)
+            value, part = combine(self.team, value, weight)
         if math.isnan(value):
             for buffer, values in before:
                 buffer.copy_(values)
@@ -111,7 +137,11 @@ class Trainer:
                 f"Trainer: the loss is {value} at step {self.step_count}; use a smaller lr, or "
                 f"find the operator with mf.detect_anomaly()"
             )
-        (loss + self.model.regularization()).backward(retain_graph=False)
+        backward(loss, output, part)
+        penalty = self.model.regularization() if self.team.rank == 0 else 0.0
+        if isinstance(penalty, Tensor) and penalty.requires_grad:
+            penalty.backward(retain_graph=False)
+        self.sum_gradients(self.team)
         self.optimizer.step(self.schedule(self.step_count))
         return value
 
@@ -134,33 +164,63 @@ class Trainer:
     def fit(self) -> list[dict[str, Any]]:
         """Train to the last epoch, or until Ctrl-C; returns the history, one dict per epoch."""
         with Interrupt() as interrupt:
-            while self.epoch < self.epochs and not interrupt.asked:
-                self._one_epoch(interrupt)
-        if interrupt.asked and self.epoch < self.epochs:
+            if self.processes == 1:
+                self._train(interrupt)
+            else:
+                alone = self.team
+                with workers(self.processes, self._help, vars(self)) as self.team:
+                    self._train(interrupt)
+                self.team = alone
+        return self.history
+
+    def _help(self, team: Communicator) -> None:
+        """What the other processes of this machine do: the same, but silently."""
+        self.team = team
+        with open(os.devnull, "w") as self.out:
+            self._train(Interrupt())
+
+    def _train(self, interrupt: Interrupt) -> None:
+        stopped = False
+        if self.team.size > 1:
+            spread(self)
+        with together(self.team):
+            while self.epoch < self.epochs and not stopped:
+                (stopped,) = self._agree(interrupt.asked)
+                stopped = stopped or self._one_epoch(interrupt)
+        self.streams = gather_streams(self.model, self.team)
+        if stopped and self.epoch < self.epochs:
             self.save()
             self._say(
                 f"stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.batch}"
                 + (f"; saved in {self.run}, where --resume goes on" if self.run else "")
             )
-        return self.history
 
-    def _one_epoch(self, interrupt: Interrupt) -> None:
+    def _agree(self, *wishes: bool) -> list[bool]:
+        """What one process wishes, all do."""
+        return [bool(count) for count in self.team.all_sum(np.array(wishes, np.int64))]
+
+    def _one_epoch(self, interrupt: Interrupt) -> bool:
+        """The rest of an epoch; whether it was stopped."""
         title = f"epoch {self.epoch + 1}/{self.epochs}"
         began = saved = time.monotonic()
         self.model.train()
+        share = self.loader.share(self.team.rank, self.team.size)
         with Progress(len(self.loader), title, self.batch, out=self.out) as bar:
-            for x, target in self.loader.epoch(self.epoch, self.batch):
+            for x, target in share.epoch(self.epoch, self.batch):
                 value = self.step(x, target)
                 self.losses.append(value)
                 self.batch += 1
                 bar.advance(loss=value)
-                if interrupt.asked:
-                    return
-                if self.run and time.monotonic() - saved > self.save_every:
+                due = self.run is not None and time.monotonic() - saved > self.save_every
+                stop, save = self._agree(interrupt.asked, due and self.team.rank == 0)
+                if stop:
+                    return True
+                if save:
                     self.save()
                     saved = time.monotonic()
         self.seconds += time.monotonic() - began
         self._end_epoch(title, time.monotonic() - began)
+        return False
 
     def _end_epoch(self, title: str, seconds: float) -> None:
         recent = [loss for loss in self.losses[-len(self.loader) :] if not math.isnan(loss)]
@@ -173,7 +233,7 @@ class Trainer:
         due = self.epoch % self.evaluate_every == 0 or self.epoch == self.epochs
         if self.evaluate is not None and due:
             self.model.eval()
-            row["scores"] = self.evaluate()
+            row["scores"] = self._scores(self.evaluate)
         self.history.append(row)
         self.save()
         left = self.seconds / self.epoch * (self.epochs - self.epoch)
@@ -185,9 +245,19 @@ class Trainer:
         )
         self._say(f"{title}: loss {shown}{scores}, {clock(seconds)} (about {clock(left)} left)")
 
+    def _scores(self, evaluate: Evaluate) -> dict[str, Any]:
+        if getattr(evaluate, "shared", False):
+            for buffer in self.model.buffers():  # those of batch norm without sync differ
+                buffer.copy_(self.team.broadcast(buffer.numpy()))
+            return evaluate()
+        with together(One()):
+            return evaluate() if self.team.rank == 0 else {}
+
     def save(self) -> None:
         """Write the state to the run's folder, if there is one."""
-        if self.run is not None:
+        if self.team.size > 1:
+            self.streams = gather_streams(self.model, self.team)
+        if self.run is not None and self.team.rank == 0:
             self.run.mkdir(parents=True, exist_ok=True)
             store(self.run / CHECKPOINT, self)
 
@@ -201,6 +271,12 @@ class Trainer:
     def _say(self, line: str) -> None:
         self.out.write(line + "\n")
         self.out.flush()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a spawned process is sent."""
+        shared = getattr(self.evaluate, "shared", False)
+        evaluate = self.evaluate if shared else None
+        return {**vars(self), "out": None, "team": One(), "evaluate": evaluate}
 
 
 def _finite(array: Array) -> bool:

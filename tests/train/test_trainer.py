@@ -15,7 +15,8 @@ from minifcn.optim import SGD
 from minifcn.optim.schedule import Poly
 from minifcn.train import trainer as trainer_module
 from minifcn.train.interrupt import Interrupt
-from minifcn.train.trainer import CHECKPOINT, Trainer, segmentation_loss
+from minifcn.train.loss import segmentation_loss
+from minifcn.train.trainer import CHECKPOINT, Trainer
 
 EPOCHS = 3
 

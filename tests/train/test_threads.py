@@ -4,7 +4,7 @@ import numpy as np  # noqa: F401 - loads the BLAS that is looked at
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from minifcn.cli.threads import CHOSEN_BY, one_blas_thread
+from minifcn.train.threads import CHOSEN_BY, one_blas_thread
 
 
 def threads():
