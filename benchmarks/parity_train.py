@@ -32,7 +32,7 @@ import minifcn as mf
 from minifcn.data import FolderDataset, Shrunk
 from minifcn.train.metrics import Confusion
 from minifcn.train.recipe import Recipe, class_weights, evaluate, prepare
-from minifcn.train.trainer import segmentation_loss
+from minifcn.train.loss import segmentation_loss
 
 SHRINK = 2
 
