@@ -190,7 +190,7 @@ class Op:
 
 def _own(g: Tensor) -> Tensor:
     """A gradient that may be written in place: no view, and nobody else's."""
-    return Tensor(g.data.copy(order="K"))
+    return Tensor(kernels.of("backward", [g.data]).copy(g.data))
 
 
 def grad(

@@ -12,10 +12,10 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "divide", "exp", "full", "larger_grad",
-    "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum", "multiply", "power",
-    "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift", "sigmoid", "sign",
-    "softplus", "subtract", "tanh",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "divide", "exp", "full",
+    "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
+    "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
+    "sigmoid", "sign", "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
 
@@ -36,6 +36,10 @@ def full(shape: Shape, value: float, like: Array) -> Array:
 
 def cast(x: Array, dtype: str) -> Array:
     return _each(lambda a: a, x, dtype=dtype)
+
+
+def copy(x: Array) -> Array:
+    return _each(lambda a: a, x)
 
 
 def add(a: Array, b: Array) -> Array:
