@@ -4,7 +4,6 @@ from .activation import clamp, leaky_relu, relu
 from .adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d
 from .arithmetic import add, clone, div, mul, neg, pow, sqrt, sub
 from .avg_pool import avg_pool2d
-from .batch_norm import batch_norm
 from .broadcast import broadcast_to, mean, sum, var
 from .cast import cast
 from .compare import all, any, eq, ge, gt, le, logical_and, logical_not, logical_or, lt, ne
@@ -25,6 +24,7 @@ from .max_unpool import max_unpool2d
 from .maximum import maximum, minimum
 from .move import to
 from .nll_loss import nll_loss
+from .normalise import batch_norm
 from .pad import crop, pad
 from .prelu import prelu
 from .reshape import flatten, permute, reshape, squeeze, transpose, unsqueeze

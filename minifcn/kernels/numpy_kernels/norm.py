@@ -1,7 +1,11 @@
 """Batch normalisation over all axes of x (N C ...) but 1; mean, var, weight, bias: C.
 
-The variance is that of x - mean, never a difference of two large sums, and a second pass over
-x - mean takes out the rounding error of the mean: mean 10,000 and deviation 1 lose nothing.
+The values of a channel are measured from an origin near to them before they are squared: the mean
+of their first row. Since the rows of H have a variance of at least (their means' distance)^2 / H,
+what the two sums of  var = sum d^2 / M - (sum d / M)^2  lose by cancelling is bounded by H, for
+mean 10,000 and deviation 1 too. Rows are added up in x's dtype, and these sums in float64.
+
+Where all means are as small as the deviations, no origin is subtracted: a pass less.
 """
 
 from __future__ import annotations
@@ -9,63 +13,166 @@ from __future__ import annotations
 import numpy as np
 
 from ...device import Array
+from .memory import empty
+from .rows import Scratch, blocks, folded, grid, image, row_sums, tiled
 
-__all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine", "moments"]
+__all__ = [
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_weight", "channel_affine",
+    "channel_affine_relu", "moments",
+]  # fmt: skip
+
+NEAR = 2.0  # deviations; an origin so near to the mean costs about as many roundings more
+SMALL = 4.0  # what an origin may amount to in the result, for an error of two roundings of 1
 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of every channel; of no values 0."""
-    axes = _axes(x)
-    count = x.size // max(x.shape[1], 1)
-    if count == 0:
-        return np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
-    mean = x.sum(axis=axes) / count
-    d = x - _column(mean, x)
-    rest = d.sum(axis=axes) / count  # what rounding left in the mean
-    var = np.square(d, out=d).sum(axis=axes) / count - np.square(rest)
-    return mean + rest, np.maximum(var, 0)
+    """(mean, biased variance) of every channel, in x's dtype; of no values 0."""
+    mean, var = (stat.astype(x.dtype) for stat in exact_moments(image(x)))
+    return mean, var
+
+
+def exact_moments(x: Array) -> tuple[Array, Array]:
+    """(mean, biased variance) in float64."""
+    C, rows = x.shape[1], grid(x)
+    M = x.size // max(C, 1)
+    if M == 0:
+        return np.zeros(C), np.zeros(C)
+    origin, var = _first_row(rows, C)
+    if (np.square(origin) <= NEAR**2 * var).all():
+        origin[:] = 0
+        sums, squares = folded(row_sums(rows), C), _products(rows, rows, C)
+    else:
+        origin = origin.astype(x.dtype)  # exactly what the rows are measured from
+        sums, squares = _from_origin(rows, tiled(origin, x), C)
+    rest = sums / M
+    return origin + rest, np.maximum(squares / M - np.square(rest), 0)
+
+
+def _first_row(rows: Array, C: int) -> tuple[Array, Array]:
+    """(mean, variance) of the first row, in float64."""
+    row = rows[0].reshape(-1, C).astype(np.float64)
+    mean = row.mean(0)
+    row -= mean
+    return mean, np.square(row, out=row).mean(0)
+
+
+def _from_origin(rows: Array, origin: Array, C: int) -> tuple[Array, Array]:
+    """(sum d, sum d^2) of d = x - origin."""
+    scratch, sums, squares = Scratch(rows.shape, rows.dtype), np.zeros(C), np.zeros(C)
+    for (x,) in blocks(rows):
+        d = scratch.like(x)
+        np.subtract(x, origin, out=d)
+        sums += folded(row_sums(d), C)
+        squares += folded(_product(d, d), C)
+    return sums, squares
+
+
+def _product(a: Array, b: Array) -> Array:
+    """1 L: sum_hk a b of two blocks."""
+    sums: Array = np.einsum("hkl,hkl->l", a, b)
+    return sums[None]
+
+
+def _products(a: Array, b: Array, C: int) -> Array:
+    """C: sum a b of two grids."""
+    total = np.zeros(C)
+    for p, q in blocks(a, b):
+        total += folded(_product(p, q), C)
+    return total
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """y = weight (x - mean) r + bias,  r = 1 / sqrt(var + eps)."""
-    return channel_affine(x, mean, weight / np.sqrt(var + eps), bias)
+    return _affine(x, mean, weight / np.sqrt(var + eps), bias, _near(mean, var), False)
+
+
+def batch_norm_relu(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
+) -> Array:
+    """y = max(weight (x - mean) r + bias, 0)."""
+    return _affine(x, mean, weight / np.sqrt(var + eps), bias, _near(mean, var), True)
 
 
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = (x - origin) scale + shift, each one number per channel."""
-    y = x - _column(origin, x)  # first, so that no two large products cancel
-    y *= _column(scale, x)
-    y += _column(shift, x)
-    return y
+    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SMALL).all()), False)
+
+
+def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
+    """y = max((x - origin) scale + shift, 0)."""
+    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SMALL).all()), True)
+
+
+def _near(mean: Array, var: Array) -> bool:
+    """Whether measuring from another origin than the mean costs next to no digits."""
+    return bool((np.square(mean) <= NEAR**2 * var).all())
+
+
+def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, relu: bool) -> Array:
+    """y = (x - origin) scale + shift; then max(y, 0) if wanted.
+
+    With an origin near 0 that is (x - moved) scale, moved = origin - shift / scale: a pass less.
+    """
+    values = image(x)
+    y = empty(values.shape, x.dtype)
+    moved = (origin - shift / scale.astype(np.float64)).astype(x.dtype) if near else origin
+    near = near and bool(np.isfinite(moved).all())
+    origin = tiled(moved if near else origin, values)
+    scale, shift = tiled(scale, values), tiled(shift, values)
+    for to, part in blocks(grid(y), grid(values)):
+        np.subtract(part, origin, out=to)  # first, so that no two large products cancel
+        np.multiply(to, scale, out=to)
+        if not near:
+            np.add(to, shift, out=to)
+        if relu:
+            np.maximum(to, 0, out=to)
+    return y.reshape(x.shape)
 
 
 def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
     """gw = sum gy (x - mean) r."""
-    d = x - _column(mean, x)
-    d *= gy
-    return np.asarray(d.sum(axis=_axes(x)) / np.sqrt(var + eps))
+    values, C = image(x), x.shape[1]
+    g, rows, r = grid(image(gy)), grid(values), 1 / np.sqrt(var + eps)
+    if _near(mean, var):
+        gw = _products(g, rows, C) - mean * folded(row_sums(g), C)
+        return np.asarray(r * gw, x.dtype)
+    scratch, origin, gw = Scratch(rows.shape, x.dtype), tiled(mean, values), np.zeros(C)
+    for v, part in blocks(g, rows):
+        d = scratch.like(part)
+        np.subtract(part, origin, out=d)
+        gw += folded(_product(d, v), C)
+    return np.asarray(r * gw, x.dtype)
 
 
 def batch_norm_grad(
-    gy: Array, x: Array, weight: Array, mean: Array, var: Array, gw: Array, gb: Array, eps: float
+    gy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    gw: Array,
+    gb: Array,
+    eps: float,
+    M: int,
 ) -> Array:
     """gx = weight r (gy - gb/M - (x - mean) r gw/M),  M = values per channel."""
-    M = max(x.size // max(x.shape[1], 1), 1)
-    r = 1 / np.sqrt(var + eps)
-    gx = x - _column(mean, x)
-    gx *= _column(-r * gw / M, x)
-    gx += gy
-    gx -= _column(gb / M, x)
-    gx *= _column(weight * r, x)
-    return gx
-
-
-def _axes(x: Array) -> tuple[int, ...]:
-    """All axes but that of the channels."""
-    return 0, *range(2, x.ndim)
-
-
-def _column(c: Array, x: Array) -> Array:
-    """C as 1 C 1 1, to go with x."""
-    return c.reshape(1, -1, *(1,) * (x.ndim - 2))
+    values = image(x)
+    gx, rows = empty(values.shape, x.dtype), grid(values)
+    r, M, near = 1 / np.sqrt(var + eps), max(M, 1), _near(mean, var)
+    slope, level = -r * gw / M, -gb / M  # gx = weight r (gy + slope (x - mean) + level)
+    if near:
+        level = (level - mean.astype(np.float64) * slope).astype(x.dtype)
+    a, origin, slope, level = (tiled(c, values) for c in (weight * r, mean, slope, level))
+    scratch = Scratch(rows.shape, x.dtype)
+    for to, g, part in blocks(grid(gx), grid(image(gy)), rows):
+        d = scratch.like(part)
+        if near:
+            np.multiply(part, slope, out=d)
+        else:
+            np.subtract(part, origin, out=d)
+            np.multiply(d, slope, out=d)
+        np.add(d, level, out=d)
+        np.add(g, d, out=to)
+        np.multiply(to, a, out=to)
+    return gx.reshape(x.shape)

@@ -12,7 +12,10 @@ import numpy as np
 
 from ...device import Array
 
-__all__ = ["batch_norm", "batch_norm_grad", "batch_norm_weight", "channel_affine", "moments"]
+__all__ = [
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_weight", "channel_affine",
+    "channel_affine_relu", "moments",
+]  # fmt: skip
 
 
 def _places(x: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -39,10 +42,26 @@ def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, ep
     return y
 
 
+def batch_norm_relu(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
+) -> Array:
+    y = batch_norm(x, weight, bias, mean, var, eps)
+    for _, index in _places(x):
+        y[index] = 0 if y[index] < 0 else y[index]
+    return y
+
+
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     y = np.empty(x.shape, x.dtype)
     for c, index in _places(x):
         y[index] = (x[index] - origin[c]) * scale[c] + shift[c]
+    return y
+
+
+def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
+    y = channel_affine(x, origin, scale, shift)
+    for _, index in _places(x):
+        y[index] = 0 if y[index] < 0 else y[index]
     return y
 
 
@@ -54,9 +73,16 @@ def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) 
 
 
 def batch_norm_grad(
-    gy: Array, x: Array, weight: Array, mean: Array, var: Array, gw: Array, gb: Array, eps: float
+    gy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    gw: Array,
+    gb: Array,
+    eps: float,
+    M: int,
 ) -> Array:
-    M = math.prod(x.shape) // x.shape[1]
     gx = np.empty(x.shape, x.dtype)
     for c, index in _places(x):
         n = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
