@@ -1,0 +1,117 @@
+"""choose: which way to compute a convolution, from shapes and dtype alone.
+
+    pointwise    1x1, stride 1: one matrix product, no copy
+    depthwise    one channel for each group: multiply-adds of long runs
+    blocks       the stride divides the kernel: blocks of pixels become channels
+    winograd2    3x3, float32: 36 instead of 144 products for every 4 x 4 outputs
+    winograd1    3x3, float32: 18 instead of 36 for every 4 outputs
+    taps         one product for each tap, for kernels with many taps or many channels
+    im2col       all else, and whatever else it is told
+
+`conv_algorithm` forces one where it fits; elsewhere, the choice stands.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from ....window import Window
+from . import blocks
+
+ALGORITHMS = ("im2col", "taps", "winograd1", "winograd2", "pointwise", "depthwise", "blocks")
+
+
+class Problem(NamedTuple):
+    """One of the triad, as far as it matters here."""
+
+    direction: str  # "conv2d", "conv_transpose2d", "conv2d_weight"
+    N: int
+    C: int
+    O: int
+    window: Window
+    dtype: str  # "f" is float32, "d" is float64
+
+
+class Choice(NamedTuple):
+    """An algorithm, and why."""
+
+    algorithm: str
+    reason: str
+
+
+class _Forced(threading.local):
+    algorithm: str | None = None
+
+
+_forced = _Forced()
+
+
+@contextmanager
+def conv_algorithm(name: str) -> Iterator[None]:
+    """Within it, convolutions of this thread take the algorithm `name` wherever it fits.
+
+    >>> import numpy as np, minifcn as mf
+    >>> x, w = mf.tensor(np.ones((1, 2, 5, 5))), mf.tensor(np.ones((3, 2, 3, 3)))
+    >>> with mf.conv_algorithm("taps"):
+    ...     mf.functional.conv2d(x, w).shape
+    (1, 3, 3, 3)
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(
+            f"conv_algorithm: name is {name!r}, expected one of {', '.join(ALGORITHMS)}"
+        )
+    outer, _forced.algorithm = _forced.algorithm, name
+    try:
+        yield
+    finally:
+        _forced.algorithm = outer
+
+
+def algorithm_for(problem: Problem) -> str:
+    """What `choose` says, or what is forced, if it fits."""
+    return choose(problem, _forced.algorithm).algorithm
+
+
+@lru_cache(maxsize=4096)
+def choose(problem: Problem, forced: str | None = None) -> Choice:
+    """The algorithm for a problem: the first rule that holds."""
+    if forced is not None and fits(forced, problem):
+        return Choice(forced, "forced by conv_algorithm")
+    window, N, C, O = problem.window, problem.N, problem.C, problem.O
+    if fits("pointwise", problem):
+        return Choice("pointwise", "a 1x1 kernel with stride 1 is a matrix product as it lies")
+    if fits("depthwise", problem):
+        return Choice("depthwise", "every channel has a kernel of its own: no matrix product")
+    if window.groups > 1:
+        return Choice("im2col", "groups are a batch of matrix products over columns")
+    if fits("blocks", problem):
+        return Choice("blocks", "the stride divides the kernel: all phases in one matrix product")
+    if window.stride != (1, 1):
+        return Choice("im2col", "columns take only the pixels that a stride meets")
+    P, Q = window.out
+    dh, dw = window.dilation
+    small = min(C, O) < 16 or N * P * Q < 1024 * dh * dw
+    if fits("winograd2", problem) and not small:
+        return Choice("winograd2", "a quarter of the products, on enough channels and pixels")
+    return Choice("im2col", "columns and one matrix product for each tile: the least overhead")
+
+
+def fits(name: str, problem: Problem) -> bool:
+    """Whether an algorithm can do this at all, and exactly enough: float64 takes no Winograd."""
+    window = problem.window
+    plain = window.groups == 1 and window.stride == (1, 1)
+    if name in ("winograd1", "winograd2"):
+        return plain and window.kernel == (3, 3) and np.dtype(problem.dtype) == np.float32
+    if name == "pointwise":
+        return plain and window.kernel == (1, 1)
+    if name == "depthwise":
+        return window.groups == problem.C == problem.O > 1
+    if name == "blocks":
+        return window.stride != (1, 1) and blocks.fits(window)
+    return plain if name == "taps" else name == "im2col"

@@ -1,0 +1,45 @@
+"""pointwise: a 1x1 convolution without stride or padding is one matrix product, with no copy.
+
+    correlate          out = image . w       (H W N) x C  times  C x O
+    correlate_weight   w = image' . g        C x (H W N)  times  (H W N) x O
+
+Where room lies between the rows of image or result, there is one product for each row; where rows
+are short, the image is first copied to one piece.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....device import Array
+from ....shapes import Pair
+from ..memory import buffer
+from .runs import by_rows, has_runs, matrix
+
+SHORT = 64  # pixels; a product of fewer is dominated by its call
+
+
+def correlate(source: Array, w: Array, out: Array) -> None:
+    """out[i,j,n,o] = sum_c source[i,j,n,c] w[0,0,c,o]."""
+    wm = w.reshape(w.shape[2:])  # C O
+    if out.size == 0 or wm.size == 0:
+        out[...] = 0
+    elif source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(out)):
+        y = buffer((out.size // wm.shape[1], wm.shape[1]), out.dtype)
+        np.copyto(out, np.matmul(matrix(source), wm, out=y).reshape(out.shape))
+    else:
+        np.matmul(by_rows(source), wm, out=by_rows(out))
+
+
+def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array:
+    """w[0,0,c,o] = sum_{i,j,n} source[i,j,n,c] g[i,j,n,o]."""
+    C, O = source.shape[3], g.shape[3]
+    if source.size == 0 or g.size == 0:
+        return np.zeros((1, 1, C, O), g.dtype)
+    if source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(g)):
+        made = np.matmul(matrix(source).T, matrix(g))
+    else:
+        made = np.zeros((C, O), g.dtype)
+        for a, b in zip(by_rows(source), by_rows(g), strict=True):
+            made += a.T @ b
+    return made.reshape(1, 1, C, O)

@@ -1,0 +1,36 @@
+"""runs: rows of pixels, P Q N O, that lie in one piece and so are matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ....device import Array
+from ..memory import buffer
+
+
+def has_runs(rows: Array) -> bool:
+    """Whether each row of P Q N O lies in one piece, Q N O; the rows may lie apart."""
+    _, Q, N, O = rows.shape
+    _, q, n, o = rows.strides
+    item = rows.itemsize
+    return (
+        (O <= 1 or o == item) and (N <= 1 or n == O * item) and (Q <= 1 or q == N * O * item)
+    ) or rows.size == 0
+
+
+def matrix(rows: Array) -> Array:
+    """P Q N O as a matrix (P Q N) x O; copied if the rows lie apart."""
+    P, Q, N, O = rows.shape
+    if has_runs(rows) and (P <= 1 or rows.strides[0] == Q * N * O * rows.itemsize):
+        return rows.reshape(P * Q * N, O)
+    made = buffer(rows.shape, rows.dtype)
+    np.copyto(made, rows)
+    return made.reshape(P * Q * N, O)
+
+
+def by_rows(rows: Array) -> Array:
+    """P Q N O with runs as matrices, P (Q N) O, or as a single one where all rows lie in a piece."""
+    P, Q, N, O = rows.shape
+    if P <= 1 or rows.strides[0] == Q * N * O * rows.itemsize:
+        return rows.reshape(1, P * Q * N, O)
+    return rows.reshape(P, Q * N, O)
