@@ -1,7 +1,7 @@
 """taps: one matrix product for each tap of the kernel, on the image shifted by it. No columns.
 
-    correlate          out = sum_{u,v} (source from pixel (d u, d v) on) . w[u,v]      (Q N) x C . C x O
-    correlate_weight   w[u,v] = sum_i (row i + d u of source from pixel d v on)' . (row i of g)
+    correlate          out[i] = sum_{u,v} source[i + d u, d v :] . w[u,v]     (Q N) x C . C x O
+    correlate_weight   w[u,v] = sum_i source[i + d u, d v :]' . g[i]          C x (Q N) . (Q N) x O
 
 A row of pixels is a matrix as it lies. The terms of a tile of pixels are added while they are in
 the core's cache. The choice for kernels that are large or have many channels, where the products

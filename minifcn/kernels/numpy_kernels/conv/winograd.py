@@ -31,10 +31,15 @@ An infinity or NaN in the image spreads over its tile; only float32 is worth the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ....device import Array
+from ....shapes import Pair
+
+Block = tuple[int, int, int, int]  # first row, how many; first column, how many
 
 TILE = 4  # outputs of one tile
 REACH = 6  # pixels that they see
@@ -69,6 +74,13 @@ A = np.ascontiguousarray(AT.T)
 def tiles(size: int) -> int:
     """How many tiles cover `size` outputs."""
     return -(-size // TILE)
+
+
+def blocks(size: Pair, block: Pair) -> Iterator[Block]:
+    """`size` rows and columns, of tiles or of pixels, in parts of at most `block`."""
+    for b in range(0, size[0], block[0]):
+        for t in range(0, size[1], block[1]):
+            yield b, min(block[0], size[0] - b), t, min(block[1], size[1] - t)
 
 
 def rows_of(image: Array) -> Array:

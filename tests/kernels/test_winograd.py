@@ -1,0 +1,81 @@
+"""Winograd's matrices give the correlation exactly; float32 gives it within what is documented."""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minifcn.kernels.numpy_kernels.conv import taps, winograd, winograd1, winograd2
+
+
+def exact(matrix: Any) -> list[list[Fraction]]:
+    """The fractions that a matrix of floats stands for."""
+    rows = [[Fraction(float(a)).limit_denominator(243) for a in row] for row in matrix]
+    assert np.array_equal(np.array(rows, dtype=np.float64).astype(matrix.dtype), matrix)
+    return rows
+
+
+def test_the_matrices_are_the_correlation_in_rational_numbers() -> None:
+    at, g, bt = exact(winograd.AT), exact(winograd.G), exact(winograd.BT)
+    for i in range(4):
+        for k in range(6):
+            for u in range(3):
+                y = sum(at[i][m] * g[m][u] * bt[m][k] for m in range(6))
+                assert y == (1 if k == i + u else 0), f"d[{k}] g[{u}] in y[{i}]"
+
+
+def test_image_and_result_matrices_are_exact_in_binary() -> None:
+    for matrix in (winograd.AT, winograd.BT):
+        for row in exact(matrix):
+            for a in row:
+                assert a.denominator & (a.denominator - 1) == 0
+                assert Fraction(float(a)) == a
+
+
+def test_the_docstring_shows_the_matrices() -> None:
+    text = winograd.__doc__ or ""
+    for matrix in (winograd.AT, winograd.G, winograd.BT):
+        for row in exact(matrix):
+            shown = [str(a) for a in row]
+            assert any(line.replace("|", " ").split()[-len(row) :] == shown for line in lines(text))
+
+
+def lines(text: str) -> list[str]:
+    """Each matrix row, by itself where two matrices stand side by side."""
+    found = []
+    for line in text.splitlines():
+        found += [part for part in line.split("|") if part.strip()]
+    return found
+
+
+@pytest.mark.parametrize(("P", "rows"), [(1, 3), (2, 4), (3, 5), (4, 6), (5, 7), (7, 12), (8, 10)])
+def test_rows_beyond_the_image_count_as_zeros(P: int, rows: int) -> None:
+    x = np.random.default_rng(0).standard_normal((rows, 5)).astype(np.float32)
+    tiles = winograd.tiles(P)
+    padded = np.zeros((4 * tiles + 2 + rows, 5), np.float32)
+    padded[:rows] = x
+    made = np.empty((tiles, 6, 5), np.float32)
+    winograd.each_tile(winograd.BT, x, made)
+    expected = np.array([winograd.BT @ padded[4 * b : 4 * b + 6] for b in range(tiles)])
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("C", [16, 64, 256])
+@pytest.mark.parametrize(("algorithm", "bound"), [(winograd1, 2e-6), (winograd2, 5e-6)])
+def test_the_documented_accuracy(algorithm: Any, bound: float, C: int) -> None:
+    """The bound of the docstring, against taps in float64, itself checked against loops."""
+    assert f"within {bound:.0e} of".replace("e-0", "e-") in algorithm.__doc__
+    P, Q, N, O = 24, 32, 2, 32
+    draw = np.random.default_rng(C).standard_normal
+    source = draw((P + 2, Q + 2, N, C)).astype(np.float32)
+    w = (draw((3, 3, C, O)) / np.sqrt(9 * C)).astype(np.float32)
+    g = draw((P, Q, N, O)).astype(np.float32)
+    y = np.empty((P, Q, N, O))
+    taps.correlate(source.astype(np.float64), w.astype(np.float64), y)
+    gw = taps.correlate_weight(source.astype(np.float64), g.astype(np.float64), (3, 3), (P, Q))
+    out = np.empty((P, Q, N, O), np.float32)
+    algorithm.correlate(source, w, out)
+    made = algorithm.correlate_weight(source, g, (3, 3), (P, Q))
+    assert np.abs(out - y).max() < bound * np.abs(y).max()
+    assert np.abs(made - gw).max() < bound * np.abs(gw).max()
