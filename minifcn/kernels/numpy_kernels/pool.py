@@ -1,4 +1,4 @@
-"""Pooling by taps: one strided pass over the whole batch per kernel tap.
+"""Pooling by taps: one strided pass per kernel tap, over some output rows at a time.
 
 A tap meets the image for a rectangle of output pixels; `_meetings` gives that rectangle on both
 sides, so no padded copy of the image is made, and padding can neither win nor count.
@@ -7,19 +7,24 @@ sides, so no padded copy of the image is made, and padding can neither win nor c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ...device import Array
 from ...window import Sides, Window
+from .elementwise import cut
+from .memory import buffer, empty, pixels
+from .rows import PIECE, result
 
 __all__ = [
     "avg_pool2d", "avg_pool_grad", "max_pool2d", "max_pool_grad", "max_pool_indices",
     "max_pool_take",
 ]  # fmt: skip
 
-Key = tuple[Any, slice, slice]  # [..., rows, columns]
+Key = tuple[slice, slice]  # rows, columns
+Meeting = tuple[int, Key, Key]  # tap u KW + v, output pixels, image pixels
 
 
 def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
@@ -28,34 +33,91 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     Of equals the first; a NaN wins, the last one; KH KW where no tap meets the image.
     """
     KH, KW = window.kernel
-    y = np.full((*x.shape[:2], *window.out), _lowest(x.dtype), x.dtype)
-    for _, out, image in _meetings(window):
-        np.maximum(y[out], x[image], out=y[out])
-    tap = np.zeros(y.shape, np.min_scalar_type(KH * KW))
-    searching = np.ones(y.shape, bool)  # for the first tap that met the maximum
-    for _, out, image in _meetings(window):
-        searching[out] &= x[image] != y[out]
-        tap += searching
-    if np.isnan(y).any():
-        for t, out, image in _meetings(window):
-            np.copyto(tap[out], t, where=np.isnan(x[image]))
+    y = empty((*x.shape[:2], *window.out), x.dtype)
+    tap = empty(y.shape, np.min_scalar_type(KH * KW))
+    _contest(pixels(x), window, pixels(y), pixels(tap))
+    if y.size and not y.min() > _lowest(x.dtype):
+        _search(x, window, y, tap)
     return y, tap
+
+
+def _contest(x: Array, window: Window, y: Array, tap: Array) -> None:
+    """Each tap against the best before it; right where the best is a number above the lowest."""
+    for rows, meetings in _blocks(window, y):
+        best, winner = y[rows], tap[rows]
+        first = 0
+        if meetings and best.shape == best[meetings[0][1]].shape:
+            (first, _, image), *meetings = meetings
+            best[...] = x[image]
+        else:
+            best[...] = _lowest(x.dtype)
+        winner[...] = first
+        room = buffer(best.shape, np.bool_)
+        for t, out, image in meetings:
+            wins, value = room[out], x[image]
+            np.greater(value, best[out], out=wins)
+            np.maximum(value, best[out], out=best[out])
+            number = wins.view(tap.dtype) if tap.itemsize == 1 else wins.astype(tap.dtype)
+            number *= tap.dtype.type(t)
+            np.maximum(winner[out], number, out=winner[out])  # t grows: the last to win
+
+
+def _search(x: Array, window: Window, y: Array, tap: Array) -> None:
+    """The largest, then the first tap that meets it: right for NaN, -inf and empty windows too."""
+    KH, KW = window.kernel
+    y[...] = _lowest(x.dtype)
+    meetings = [(t, (..., *out), (..., *image)) for t, out, image in _meetings(window)]
+    for _, out, image in meetings:
+        np.maximum(y[out], x[image], out=y[out])
+    tap[...] = KH * KW
+    for t, out, image in reversed(meetings):
+        np.copyto(tap[out], t, where=x[image] == y[out])
+    for t, out, image in meetings if np.isnan(y).any() else []:
+        np.copyto(tap[out], t, where=np.isnan(x[image]))
 
 
 def max_pool_grad(g: Array, tap: Array, window: Window) -> Array:
     """x[h, k] = sum of g[i, j] over the windows whose tap meets pixel (h, k)."""
-    x = np.zeros((*g.shape[:2], *window.image), g.dtype)
-    zero = g.dtype.type(0)
-    for t, out, image in _meetings(window):
-        x[image] += np.where(tap[out] == t, g[out], zero)
+    x = empty((*g.shape[:2], *window.image), g.dtype)
+    image, gradient, winner = pixels(x), pixels(g), pixels(tap)
+    apart = all(d * (k - 1) < s for k, s, d in zip(*_geometry(window), strict=True))
+    if not (apart and _covers(window)):
+        image[...] = 0
+    for rows, meetings in _blocks(window, winner):
+        lost = buffer(winner[rows].shape, np.bool_)
+        share = buffer(lost.shape, g.dtype)
+        for t, out, place in meetings:
+            np.not_equal(winner[rows][out], t, out=lost[out])
+            if apart:
+                cut(gradient[rows][out], lost[out], image[place])
+            else:
+                cut(gradient[rows][out], lost[out], share[out])
+                np.add(image[place], share[out], out=image[place])
     return x
+
+
+def _geometry(window: Window) -> tuple[Any, Any, Any]:
+    return window.kernel, window.stride, window.dilation
+
+
+def _covers(window: Window) -> bool:
+    """Whether windows that stand apart leave no pixel of the image out."""
+    tiles = tuple(s * p for s, p in zip(window.stride, window.out, strict=True))
+    return window.kernel == window.stride and window.pad == (0, 0) and tiles == window.image
 
 
 def max_pool_take(x: Array, tap: Array, window: Window) -> Array:
     """y[i, j] = the pixel that tap[i, j] meets; 0 where it meets none."""
-    y = np.zeros(tap.shape, x.dtype)
-    for t, out, image in _meetings(window):
-        np.copyto(y[out], x[image], where=tap[out] == t)
+    y = empty(tap.shape, x.dtype)
+    image, found, winner = pixels(x), pixels(y), pixels(tap)
+    found[...] = 0
+    for rows, meetings in _blocks(window, winner):
+        lost = buffer(winner[rows].shape, np.bool_)
+        share = buffer(lost.shape, x.dtype)
+        for t, out, place in meetings:
+            np.not_equal(winner[rows][out], t, out=lost[out])
+            cut(image[place], lost[out], share[out])
+            np.add(found[rows][out], share[out], out=found[rows][out])  # to a 0
     return y
 
 
@@ -73,27 +135,31 @@ def max_pool_indices(x: Array, window: Window) -> Array:
 def avg_pool2d(x: Array, window: Window, counts: Sides, divisor: int | None) -> Array:
     """y[i, j] = sum_{u,v} x[s i + d u - p, s j + d v - p] / div[i, j]; first along H, then W."""
     (P, Q), (_, W) = window.out, window.image
-    rows = np.zeros((*x.shape[:2], P, W), x.dtype)
-    for out, image in _axis_meetings(window, 0):
-        rows[..., out, :] += x[..., image, :]
-    y = np.zeros((*x.shape[:2], P, Q), x.dtype)
-    for out, image in _axis_meetings(window, 1):
-        y[..., out] += rows[..., image]
-    y /= _divisors(window, counts, divisor).astype(x.dtype)
+    rows, y = empty((*x.shape[:2], P, W), x.dtype), empty((*x.shape[:2], P, Q), x.dtype)
+    _gather(x, list(_axis_meetings(window, 0)), rows, 2)
+    _gather(rows, list(_axis_meetings(window, 1)), y, 3)
+    np.divide(y, _divisors(window, counts, divisor).astype(x.dtype), out=y)
     return y
 
 
 def avg_pool_grad(g: Array, window: Window, counts: Sides, divisor: int | None) -> Array:
     """x[h, k] = sum of g[i, j] / div[i, j] over the windows that cover pixel (h, k)."""
     (P, _), (H, W) = window.out, window.image
-    g = g / _divisors(window, counts, divisor).astype(g.dtype)
-    rows = np.zeros((*g.shape[:2], P, W), g.dtype)
-    for out, image in _axis_meetings(window, 1):
-        rows[..., image] += g[..., out]
-    x = np.zeros((*g.shape[:2], H, W), g.dtype)
-    for out, image in _axis_meetings(window, 0):
-        x[..., image, :] += rows[..., out, :]
+    share = result(g)
+    np.divide(g, _divisors(window, counts, divisor).astype(g.dtype), out=share)
+    rows, x = empty((*g.shape[:2], P, W), g.dtype), empty((*g.shape[:2], H, W), g.dtype)
+    _gather(share, [(image, out) for out, image in _axis_meetings(window, 1)], rows, 3)
+    _gather(rows, [(image, out) for out, image in _axis_meetings(window, 0)], x, 2)
     return x
+
+
+def _gather(x: Array, moves: list[Key], y: Array, axis: int) -> None:
+    """y = the sum over (to, from) of x[from] put at y[to], along one axis."""
+    y[...] = 0
+    before = (slice(None),) * axis
+    for to, source in moves:
+        part = y[(*before, to)]
+        np.add(part, x[(*before, source)], out=part)
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:
@@ -101,13 +167,35 @@ def _lowest(dtype: np.dtype[Any]) -> float:
     return -np.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
 
 
-def _meetings(window: Window) -> Iterator[tuple[int, Key, Key]]:
+def _meetings(window: Window) -> Iterator[Meeting]:
     """(t, out, image): where tap t = u KW + v meets the image, on either side."""
     across = list(_axis_meetings(window, 1))
     for u, (out_rows, image_rows) in enumerate(_axis_meetings(window, 0)):
         for v, (out_columns, image_columns) in enumerate(across):
-            t = u * len(across) + v
-            yield t, (..., out_rows, out_columns), (..., image_rows, image_columns)
+            yield u * len(across) + v, (out_rows, out_columns), (image_rows, image_columns)
+
+
+def _blocks(window: Window, y: Array) -> Iterator[tuple[slice, list[Meeting]]]:
+    """Some rows of y (P Q N C) at a time, and where each tap meets the image there."""
+    P = y.shape[0]
+    high = max(PIECE // max(y[:1].size, 1), 1)
+    return iter(_cut_blocks(window, P, high))
+
+
+@lru_cache(maxsize=64)
+def _cut_blocks(window: Window, P: int, high: int) -> list[tuple[slice, list[Meeting]]]:
+    made, meetings, s = [], list(_meetings(window)), window.stride[0]
+    for start in range(0, P, high):
+        rows, inside = slice(start, min(start + high, P)), []
+        for t, (out, columns), (image, image_columns) in meetings:
+            first, stop = max(out.start, rows.start), min(out.stop, rows.stop)
+            if first < stop and columns.start < columns.stop:
+                top = image.start + s * (first - out.start)
+                part = slice(top, top + s * (stop - first - 1) + 1, s)
+                own = slice(first - start, stop - start)
+                inside.append((t, (own, columns), (part, image_columns)))
+        made.append((rows, inside))
+    return made
 
 
 def _axis_meetings(window: Window, axis: int) -> Iterator[tuple[slice, slice]]:
