@@ -65,12 +65,12 @@ def main() -> None:
         print(table(HEAD, rows))
         ours = [row["NCHW"] for t, row in result[net]["sides"].items()
                 if t.startswith("minifcn") and "NCHW" in row]  # fmt: skip
-        if ours:
+        if ours and not arguments.quick:
             word = "met" if min(ours) <= TARGET else "MISSED"
             result[net]["verdict"] = f"{min(ours):.2f} of NCHW, target {TARGET}: {word}"
             print(result[net]["verdict"] + "\n")
         else:
-            print("PyTorch is not installed\n")
+            print("toy sizes, or no PyTorch: nothing to judge\n")
     finish(result, arguments.json)
 
 

@@ -30,9 +30,9 @@ from torch_twin import twin_of
 
 import minifcn as mf
 from minifcn.data import FolderDataset, Shrunk
+from minifcn.train.loss import segmentation_loss
 from minifcn.train.metrics import Confusion
 from minifcn.train.recipe import Recipe, class_weights, evaluate, prepare
-from minifcn.train.loss import segmentation_loss
 
 SHRINK = 2
 

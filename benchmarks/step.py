@@ -88,9 +88,17 @@ def main() -> None:
     print(table(HEAD, rows))
     for title, why in lacking:
         print(f"{title}: {why}")
-    judged = verdicts(found)
-    print("\n".join(judged))
+    judged = [] if arguments.quick else verdicts(found)
+    print("\n".join(judged) or "toy sizes, or no PyTorch: nothing to judge")
     others = other_rows(arguments.quick) if arguments.others else {}
+    for name, row in others.items():
+        shape = " x ".join(map(str, row.get("size N H W", ())))
+        print(
+            f"{name}: {row['why not']}"
+            if "why not" in row
+            else f"{name} at {shape} (N x H x W): {row['median s']:.3g} s a step, "
+            f"minifcn {row['minifcn']['median s']:.3g} s: {row['minifcn / it']:.3f} of it"
+        )
     result = {
         "size N H W": size,
         "agreement": agreed,

@@ -1,7 +1,7 @@
 """child: a process that does one job when asked, through its pipes, and sleeps in between.
 
 One line of JSON comes in, {"do": method, "with": options}; one goes out, {"answer": ...} or
-{"error": text}. What libraries print goes to stderr.
+{"error": text}. The first request makes the job. What libraries print goes to stderr.
 """
 
 from __future__ import annotations
@@ -12,27 +12,45 @@ import sys
 import traceback
 from typing import Any
 
-from .jobs import JOBS
+from . import others, shared
+from .jobs import JOBS, Job
+
+JOBS.update(others.JOBS)
+JOBS.update(shared.JOBS)
+
+
+class Pipes:
+    """Requests as they come, and where the answers go."""
+
+    def __init__(self) -> None:
+        self.answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def __iter__(self) -> Pipes:
+        return self
+
+    def __next__(self) -> tuple[str, dict[str, Any]]:
+        line = sys.stdin.readline()
+        if not line:
+            raise StopIteration
+        request = json.loads(line)
+        return request["do"], request["with"]
+
+    def say(self, **reply: Any) -> None:
+        self.answers.write(json.dumps(reply) + "\n")
+        self.answers.flush()
 
 
 def main() -> None:
-    """Answer until the pipe closes."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    job: Any = None
-    for line in sys.stdin:
-        request = json.loads(line)
-        options = request["with"]
+    """Make the job, and let it serve until the pipe closes."""
+    pipes = Pipes()
+    for _, options in pipes:
         try:
-            if request["do"] == "make":
-                job = JOBS[options.pop("job")](**options)
-                reply: dict[str, Any] = {"answer": None}
-            else:
-                reply = {"answer": getattr(job, request["do"])(**options)}
+            job: Job = JOBS[options.pop("job")](**options)
+            pipes.say(answer=None)
+            job.serve(pipes)
         except Exception:
-            reply = {"error": traceback.format_exc()}
-        answers.write(json.dumps(reply) + "\n")
-        answers.flush()
+            pipes.say(error=traceback.format_exc())
 
 
 if __name__ == "__main__":

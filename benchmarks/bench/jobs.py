@@ -7,6 +7,7 @@ one by one; `compare` writes what they compute, for the script to hold against a
 from __future__ import annotations
 
 import time
+import traceback
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,15 @@ class Job:
             began = time.perf_counter()
             self.once()
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds, "faults": page_faults()}
+        return {"seconds": seconds}
 
-
-def page_faults() -> int | None:
-    """Of this process so far: fresh pages that the system had to fill with zeros."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    def serve(self, pipes: Any) -> None:
+        """Answer requests, (method, options), until none comes."""
+        for what, options in pipes:
+            try:
+                pipes.say(answer=getattr(self, what)(**options))
+            except Exception:
+                pipes.say(error=traceback.format_exc())
 
 
 class Training(Job):

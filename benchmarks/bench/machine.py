@@ -94,7 +94,7 @@ class Load:
     def __init__(self, sessions: Iterable[int] = ()) -> None:
         self.sessions = set(sessions)
         self.began = time.monotonic()
-        self.busy, self.own = _busy(), self._own()
+        self.busy, self.own, self.faults = _busy(), self._own(), self._faults()
 
     def seconds(self) -> float:
         """CPU seconds of our own processes."""
@@ -107,6 +107,13 @@ class Load:
             return None
         took = busy - self.busy - self.seconds()
         return max(took, 0.0) / max(time.monotonic() - self.began, 1e-3) / (os.cpu_count() or 1)
+
+    def page_faults(self) -> float:
+        """Fresh pages that our processes had to be given, each filled with zeros by the system."""
+        return self._faults() - self.faults
+
+    def _faults(self) -> float:
+        return sum(int(fields[7]) for pid in members(self.sessions) if (fields := _fields(pid)))
 
     def _own(self) -> float:
         """CPU seconds so far of this process and of all those in our sessions."""

@@ -92,9 +92,9 @@ class Running:
 
     def __init__(self, side: Side, job: str, **options: Any) -> None:
         self.side = side
-        folder = str(Path(__file__).resolve().parents[1])
+        folder = Path(__file__).resolve().parents[1]
         given = os.environ.get("PYTHONPATH", "")
-        paths = [folder, *(os.path.abspath(p) for p in given.split(os.pathsep) if p)]
+        paths = [os.path.abspath(path) for path in given.split(os.pathsep) if path]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         environment.update({name: str(side.threads) for name in THREADS})
         environment.update(TUNED_MALLOC if side.tuned else {})
@@ -104,9 +104,10 @@ class Running:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
+            cwd=folder,  # where `bench` is found
             start_new_session=True,
         )
-        self.stopped = False
+        job = f"shared {job}" if side.processes > 1 else job
         try:
             self.ask("make", job=job, **side.options(), **options)
         except BaseException:
@@ -120,7 +121,6 @@ class Running:
 
     def ask(self, what: str, **options: Any) -> Any:
         """Let it do something, and wait for the answer."""
-        self.signal(go_on=True)
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps({"do": what, "with": options}) + "\n")
         self.process.stdin.flush()
@@ -132,25 +132,22 @@ class Running:
             raise RuntimeError(f"{self.side.title}: {what} failed\n{reply['error']}")
         return reply["answer"]
 
-    def signal(self, go_on: bool) -> None:
-        """Stop its whole session where it stands, or let it go on."""
-        if hasattr(signal, "SIGSTOP") and self.stopped == go_on:
-            os.killpg(self.pid, signal.SIGCONT if go_on else signal.SIGSTOP)
-            self.stopped = not go_on
+    def kill(self) -> None:
+        """End it and the processes that it started, by force."""
+        if hasattr(os, "killpg"):
+            os.killpg(self.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
+        self.process.wait()
 
     def close(self) -> None:
         """End it: politely, then by force."""
         try:
-            self.signal(go_on=True)
             assert self.process.stdin is not None and self.process.stdout is not None
             self.process.stdin.close()
             self.process.wait(10)
         except (subprocess.TimeoutExpired, OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.pid, signal.SIGKILL)
-            else:
-                self.process.kill()
-            self.process.wait()
+            self.kill()
         finally:
             if self.process.stdout is not None:
                 self.process.stdout.close()
@@ -164,6 +161,5 @@ def running(sides: list[Side], job: str, **options: Any) -> Iterator[list[Runnin
         for side in sides:
             child = Running(side, job, **options)
             stack.callback(child.close)
-            child.signal(go_on=False)
             made.append(child)
         yield made

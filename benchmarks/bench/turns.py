@@ -18,7 +18,7 @@ from .side import Running
 
 @dataclass
 class Times:
-    """What a side took: seconds per call, CPU seconds per call, the others' load of each turn."""
+    """What a side took: seconds of each call; of each turn CPU seconds per call, others' load."""
 
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -62,14 +62,12 @@ def take_turns(
 
 def one_turn(side: Running, times: Times, sessions: list[int], count: int, warm: int) -> None:
     """Ask one side for some calls; note what they took."""
-    before = side.ask("run", count=warm)["faults"]
+    side.ask("run", count=warm)
     load = Load(sessions)
     answer = side.ask("run", count=count)
     others, cpu = load.others(), load.seconds()
-    side.signal(go_on=False)
     times.seconds += answer["seconds"]
     times.cpu.append(cpu / count)
+    times.faults.append(load.page_faults() / count)
     if others is not None:
         times.others.append(others)
-    if before is not None:
-        times.faults.append((answer["faults"] - before) / count)
