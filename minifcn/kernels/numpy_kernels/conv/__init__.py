@@ -18,7 +18,7 @@ from ....device import Array
 from ....shapes import Pair
 from ....window import Window
 from ..memory import empty, framed
-from . import blocks, grids, weights
+from . import blocks, grids, planes, weights
 from .choose import Problem, algorithm_for
 from .frame import reach, roomy
 from .phases import frame_of
@@ -26,6 +26,7 @@ from .unfold import fold, unfold
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 
+WHOLE = {"blocks": blocks, "planes": planes}  # see to everything themselves
 STRIDES = ("im2col", "depthwise")  # take any stride and dilation
 TILES = ("winograd1", "winograd2")  # read whole tiles, and so like zeros beyond the last pixel
 
@@ -34,8 +35,8 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
     """y[n, o, i, j] = sum_{c,u,v} w[o, c, u, v] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], w.shape[0]
     name = algorithm_for(Problem("conv2d", N, C, O, window, x.dtype.char))
-    if name == "blocks":
-        return blocks.conv2d(x, w, window)
+    if name in WHOLE:
+        return WHOLE[name].conv2d(x, w, window)
     y = empty((N, O, *window.out), x.dtype)
     out = y.transpose(2, 3, 0, 1)  # P Q N O
     size = reach(window)
@@ -50,8 +51,8 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     """x[n, c, h, k] = sum of g[n, o, i, j] w[o, c, u, v] over all taps that meet pixel (h, k)."""
     N, O, C = g.shape[0], g.shape[1], w.shape[1] * window.groups
     name = algorithm_for(Problem("conv_transpose2d", N, C, O, window, g.dtype.char))
-    if name == "blocks":
-        return blocks.conv_transpose2d(g, w, window)
+    if name in WHOLE:
+        return WHOLE[name].conv_transpose2d(g, w, window)
     x = empty((N, C, *window.image), g.dtype)
     out = x.transpose(2, 3, 0, 1)  # H W N C
     rows, columns, near, size = frame_of(window)
@@ -74,8 +75,8 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     """w[o, c, u, v] = sum_{n,i,j} g[n, o, i, j] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], g.shape[1]
     name = algorithm_for(Problem("conv2d_weight", N, C, O, window, x.dtype.char))
-    if name == "blocks":
-        return blocks.conv2d_weight(x, g, window)
+    if name in WHOLE:
+        return WHOLE[name].conv2d_weight(x, g, window)
     kernel, out, size = window.kernel, window.out, reach(window)
     beyond = out
     if name in TILES:

@@ -2,6 +2,7 @@
 
     pointwise    1x1, stride 1: one matrix product, no copy
     depthwise    one channel for each group: multiply-adds of long runs
+    planes       few channels in the image: columns of planes
     blocks       the stride divides the kernel: blocks of pixels become channels
     winograd2    3x3, float32: 36 instead of 144 products for every 4 x 4 outputs
     winograd1    3x3, float32: 18 instead of 36 for every 4 outputs
@@ -24,7 +25,18 @@ import numpy as np
 from ....window import Window
 from . import blocks
 
-ALGORITHMS = ("im2col", "taps", "winograd1", "winograd2", "pointwise", "depthwise", "blocks")
+ALGORITHMS = (
+    "im2col",
+    "taps",
+    "winograd1",
+    "winograd2",
+    "pointwise",
+    "depthwise",
+    "planes",
+    "blocks",
+)
+
+FEW = 4  # channels
 
 
 class Problem(NamedTuple):
@@ -90,6 +102,8 @@ def choose(problem: Problem, forced: str | None = None) -> Choice:
         return Choice("depthwise", "every channel has a kernel of its own: no matrix product")
     if window.groups > 1:
         return Choice("im2col", "groups are a batch of matrix products over columns")
+    if C <= FEW:
+        return Choice("planes", f"{C} channels are too short a run: columns of planes")
     if fits("blocks", problem):
         return Choice("blocks", "the stride divides the kernel: all phases in one matrix product")
     if window.stride != (1, 1):
@@ -114,4 +128,6 @@ def fits(name: str, problem: Problem) -> bool:
         return window.groups == problem.C == problem.O > 1
     if name == "blocks":
         return window.stride != (1, 1) and blocks.fits(window)
+    if name == "planes":
+        return window.groups == 1
     return plain if name == "taps" else name == "im2col"

@@ -24,11 +24,10 @@ from ....device import Array
 from ....shapes import Pair, Shape
 from ..memory import buffer
 from ..workspace import workspace_limit
-from .runs import has_runs, matrix
+from .runs import matrix, multiply
 
 TILE = 1 << 19  # bytes of columns that stay in a core's cache
 LEAST = 256  # pixels; with fewer, the product reads the weight more often than the columns
-FLAT = 256  # pixels; shorter rows are multiplied together and then copied to their places
 
 Part = tuple[slice, slice]  # rows and columns of the output
 
@@ -41,22 +40,16 @@ def correlate(
         out[...] = 0
         return
     KH, KW, CG, O = w.shape
-    P, Q, N, _ = out.shape
+    P, Q = out.shape[:2]
     G = source.shape[3] // CG
     view = windows(source, (KH, KW), (P, Q), stride, dilation)  # P Q N KH KW C
     wm = w.reshape(-1, O) if G == 1 else _grouped(w, G)  # [G] (KH KW C/G) O/G
-    straight = G == 1 and Q * N >= FLAT and has_runs(out)
     for part in tiles(view.shape, view.itemsize):
         col, target = columns(view[part], G), out[part]  # [G] pixels (KH KW C/G)
-        if straight:
-            rows, cols = target.shape[:2]
-            target = target.reshape(rows, cols * N, O)
-            np.matmul(col.reshape(rows, cols * N, -1), wm, out=target)
-            continue
-        y = np.matmul(col, wm, out=buffer((*col.shape[:-1], O // G), col.dtype))
         if G == 1:
-            np.copyto(target, y.reshape(target.shape))
+            multiply(col, wm, target)
         else:
+            y = np.matmul(col, wm, out=buffer((*col.shape[:-1], O // G), col.dtype))
             y = y.reshape(G, *target.shape[:3], O // G)
             split = target.reshape(*target.shape[:3], G, O // G)
             np.copyto(split, y.transpose(1, 2, 3, 0, 4))

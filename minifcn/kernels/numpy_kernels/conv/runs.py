@@ -7,6 +7,8 @@ import numpy as np
 from ....device import Array
 from ..memory import buffer
 
+FLAT = 256  # pixels; shorter rows are multiplied together and then copied to their places
+
 
 def has_runs(rows: Array) -> bool:
     """Whether each row of P Q N O lies in one piece, Q N O; the rows may lie apart."""
@@ -29,8 +31,18 @@ def matrix(rows: Array) -> Array:
 
 
 def by_rows(rows: Array) -> Array:
-    """P Q N O with runs as matrices, P (Q N) O, or as a single one where all rows lie in a piece."""
+    """P Q N O with runs as matrices, P (Q N) O; as a single one where all rows lie in a piece."""
     P, Q, N, O = rows.shape
     if P <= 1 or rows.strides[0] == Q * N * O * rows.itemsize:
         return rows.reshape(1, P * Q * N, O)
     return rows.reshape(P, Q * N, O)
+
+
+def multiply(a: Array, w: Array, out: Array) -> None:
+    """out = a . w: (rows cols N) x K times K x O, to rows cols N O that may lie apart."""
+    rows, cols, N, O = out.shape
+    if (rows == 1 or cols * N >= FLAT) and has_runs(out):
+        np.matmul(a.reshape(rows, cols * N, -1), w, out=out.reshape(rows, cols * N, O))
+    else:
+        y = np.matmul(a, w, out=buffer((rows * cols * N, O), a.dtype))
+        np.copyto(out, y.reshape(out.shape))
