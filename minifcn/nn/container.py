@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import functional as F
 from ..core import Tensor
+from .fuse import chain
 from .module import Module
 
 
@@ -44,7 +45,7 @@ class _List(Module):
 
 
 class Sequential(_List):
-    """Each module's output is the next one's input.
+    """Each module's output is the next one's input; some pairs are one operator, see fuse.py.
 
     `Sequential(a, b)` names them "0", "1"; an OrderedDict gives them names of its own.
 
@@ -66,9 +67,7 @@ class Sequential(_List):
             self._add(part)
 
     def forward(self, x: Any) -> Any:
-        for module in self:
-            x = module(x)
-        return x
+        return chain(self, x)
 
     def append(self, module: Module) -> Sequential:
         """Put a module at the end."""

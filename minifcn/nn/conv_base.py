@@ -14,6 +14,7 @@ from ..shapes import Pair, flag, function, one_of, pair, whole
 from ..window import Padding, pad_word, sides
 from . import init
 from .activation import activation_named
+from .fuse import chain
 from .module import Module
 from .parameter import Parameter, first_values, floating_dtype
 from .seed import stream
@@ -107,9 +108,8 @@ class ConvBase(Module):
 
     def finish(self, y: Tensor) -> Tensor:
         """What follows the convolution."""
-        for step in (self.normalizer, self.activation):
-            y = y if step is None else step(y)
-        return y
+        result: Tensor = chain((self.normalizer, self.activation), y)
+        return result
 
     def extra_repr(self) -> str:
         told = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]

@@ -17,7 +17,9 @@ class BatchNorm2d(Module):
     """Normalise each channel over the batch and the image, then scale and shift; see F.batch_norm.
 
     In training the statistics are the batch's, and the running ones move towards them by `momentum`
-    (None: the plain average over all batches). In inference the running ones are used.
+    (None: the plain average over all batches). In inference the running ones are used. Where
+    several processes train one model, a batch is what all of them hold together; with `sync` False
+    each normalises its own share.
 
     Shape   x: N C H W -> y: N C H W
 
@@ -41,11 +43,14 @@ class BatchNorm2d(Module):
         track_running_stats: bool = True,
         device: str | None = None,
         dtype: Any = None,
+        *,
+        sync: bool = True,
     ) -> None:
         C = self.num_features = whole("BatchNorm2d", "num_features", num_features, 1)
         self.eps, self.momentum = eps, momentum
         self.affine = flag("BatchNorm2d", "affine", affine)
         self.track_running_stats = flag("BatchNorm2d", "track_running_stats", track_running_stats)
+        self.sync = flag("BatchNorm2d", "sync", sync)
         dtype = floating_dtype("BatchNorm2d", dtype)
         self.weight = Parameter(np.ones(C, dtype)) if affine else None
         self.bias = Parameter(np.zeros(C, dtype)) if affine else None
@@ -55,7 +60,8 @@ class BatchNorm2d(Module):
         self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
         self.to(device or "cpu")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        """With `relu`, what a ReLU behind this layer would give; see fuse.py."""
         x = as_tensor(x)
         bind("BatchNorm2d", x=("N C H W", x.shape))
         use_batch = self.training or self.running_mean is None
@@ -65,10 +71,10 @@ class BatchNorm2d(Module):
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked.item()
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
-                            use_batch, momentum, self.eps)  # fmt: skip
+                            use_batch, momentum, self.eps, sync=self.sync, relu=relu)  # fmt: skip
 
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"track_running_stats={self.track_running_stats}{'' if self.sync else ', sync=False'}"
         )

@@ -1,0 +1,44 @@
+"""fuse: layers in a row, of which some are one operator.
+
+    BatchNorm2d, ReLU        F.batch_norm(..., relu=True): one pass less, one image less stored
+
+Whoever calls layers one after another (Sequential; a convolution with its normalizer and its
+activation) does it by `chain`. Only these classes themselves are joined: a subclass, or an instance
+with a forward of its own, may do something else. The result is the same but for rounding, and bears
+the name of the first layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .activation import ReLU
+from .norm import BatchNorm2d
+
+Layer = Callable[..., Any]
+
+
+def chain(layers: Iterable[Layer | None], x: Any) -> Any:
+    """x through the layers in turn; None is no layer."""
+    before: Layer | None = None
+    for layer in layers:
+        if layer is None:
+            continue
+        if before is not None and joins(before, layer):
+            x, before = before(x, relu=True), None
+            continue
+        if before is not None:
+            x = before(x)
+        before = layer
+    return x if before is None else before(x)
+
+
+def joins(first: Any, second: Any) -> bool:
+    """Whether the two layers are one operator."""
+    return (
+        type(first) is BatchNorm2d
+        and type(second) is ReLU
+        and "forward" not in vars(first)
+        and "forward" not in vars(second)
+    )
