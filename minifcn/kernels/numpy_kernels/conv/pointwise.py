@@ -28,7 +28,8 @@ def correlate(source: Array, w: Array, out: Array) -> None:
         y = buffer((out.size // wm.shape[1], wm.shape[1]), out.dtype)
         np.copyto(out, np.matmul(matrix(source), wm, out=y).reshape(out.shape))
     else:
-        np.matmul(by_rows(source), wm, out=by_rows(out))
+        a, b = _alike(source, out)
+        np.matmul(a, wm, out=b)
 
 
 def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array:
@@ -40,6 +41,15 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
         made = np.matmul(matrix(source).T, matrix(g))
     else:
         made = np.zeros((C, O), g.dtype)
-        for a, b in zip(by_rows(source), by_rows(g), strict=True):
+        for a, b in zip(*_alike(source, g), strict=True):
             made += a.T @ b
     return made.reshape(1, 1, C, O)
+
+
+def _alike(source: Array, other: Array) -> tuple[Array, Array]:
+    """Both as matrices: one each if both lie in one piece, else one for each row."""
+    a, b = by_rows(source), by_rows(other)
+    if len(a) != len(b):
+        P, Q, N = source.shape[:3]
+        a, b = source.reshape(P, Q * N, -1), other.reshape(P, Q * N, -1)
+    return a, b
