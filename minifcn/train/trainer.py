@@ -168,7 +168,7 @@ class Trainer:
                 self._train(interrupt)
             else:
                 alone = self.team
-                with workers(self.processes, self._help, vars(self)) as self.team:
+                with workers(self.processes, self._help, self.__getstate__()) as self.team:
                     self._train(interrupt)
                 self.team = alone
         return self.history

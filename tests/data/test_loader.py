@@ -262,3 +262,26 @@ def test_ctrl_c_stops_a_wait_for_the_thread():
     assert 0 < dots.count(".") < 240  # not the rest of the epoch
     assert "KeyboardInterrupt" in errors
     assert child.returncode != 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("prefetch", [0, 1])
+def test_shares_side_by_side_are_the_batch(n, prefetch):
+    loader = Loader(numbered(11), 4, transform=AUGMENT, prefetch=prefetch, seed=2)
+    shares = [list(loader.share(k, n).epoch(1, 1)) for k in range(n)]
+    whole = list(loader.epoch(1, 1))
+    for place, (x, target) in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([s[place][0] for s in shares]), x)
+        np.testing.assert_array_equal(np.concatenate([s[place][1] for s in shares]), target)
+        sizes = [len(s[place][0]) for s in shares]
+        assert max(sizes) - min(sizes) <= 1
+        for share in shares:  # an empty one has the size and the types of the others
+            assert share[place][0].shape[1:] == x.shape[1:]
+            assert (share[place][0].dtype, share[place][1].dtype) == (x.dtype, target.dtype)
+    assert len(loader.share(0, n)) == len(loader)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 0), (2, 2), (-1, 2)])
+def test_a_share_that_does_not_exist_is_named(k, n):
+    with pytest.raises(ValueError, match=r"Loader\.share: "):
+        Loader(numbered(3), 1).share(k, n)

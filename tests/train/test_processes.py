@@ -1,0 +1,179 @@
+"""Several processes: one result, and whatever ends one of them ends all."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minifcn.train import workers
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes need Linux or macOS")
+
+CREW = Path(__file__).parent / "crew.py"
+METHODS = ["fork", "spawn"] if sys.platform == "linux" else ["spawn"]
+
+
+def start(*arguments, **options):
+    """The program, in a session of its own, as a shell would start it in a terminal."""
+    path = os.pathsep.join(sys.path)
+    return subprocess.Popen(
+        [sys.executable, str(CREW), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+@functools.cache
+def run(*arguments):
+    """What the program printed, as JSON."""
+    child = start(*arguments)
+    try:
+        output, errors = child.communicate(timeout=120)
+    finally:
+        child.kill()
+    assert child.returncode == 0 and output, errors
+    return json.loads(output.splitlines()[-1])
+
+
+def gone(pid, seconds=10.0):
+    """Whether a process ends in time; one that nobody has waited for has ended too."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+            if (
+                Path(f"/proc/{pid}/stat").exists()
+                and Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] == "Z"
+            ):
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def segments():
+    """Names of shared memory that outlives its processes."""
+    folder = Path("/dev/shm")
+    return set(folder.iterdir()) if folder.is_dir() else set()
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_same_seed_gives_the_same_bits(processes):
+    got = run("same", METHODS[0], processes)
+    assert got["first"] == got["second"]
+    assert got["left"] == 0
+
+
+def test_a_spawned_process_computes_what_a_forked_one_does():
+    assert run("same", "spawn", 2)["first"] == run("same", METHODS[0], 2)["first"]
+
+
+def test_the_losses_are_those_of_one_process():
+    """Up to rounding; the last batch has two images, so one of three processes has none."""
+    alone = run("plain", METHODS[0], 1)
+    for processes in (2, 3):
+        several = run("plain", METHODS[0], processes)
+        np.testing.assert_allclose(several["losses"], alone["losses"], rtol=1e-4)
+
+
+def test_dropout_differs_between_processes():
+    """Or two processes would not give other losses than one."""
+    assert (
+        run("same", METHODS[0], 2)["first"]["losses"]
+        != run("same", METHODS[0], 3)["first"]["losses"]
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stopped_run_goes_on_bit_for_bit(method, tmp_path):
+    got = run("stop", method, 2, tmp_path)
+    assert got["found"] and got["done"] == 4
+    assert got["other"] == got["whole"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "kind, words",
+    [
+        ("raise", ["ValueError: scene is corrupt", "Traceback"]),
+        ("kill", ["signal 9", "SIGKILL"]),
+        ("exit", ["exit code 3"]),
+    ],
+)
+def test_a_worker_that_dies_stops_the_run_and_is_named(method, kind, words):
+    got = run("trouble", method, 3, kind)
+    for word in ["process 1 of 3", "pid ", *words]:
+        assert word in got["error"]
+    assert got["seconds"] < 20
+    assert got["left"] == 0 or method == "spawn"  # multiprocessing's own tracker stays
+
+
+def test_an_error_of_the_first_process_ends_the_others():
+    got = run("fails", METHODS[0], 3)
+    assert "no scores today" in got["error"]
+    assert got["seconds"] < 20 and got["left"] == 0 or METHODS[0] == "spawn"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_outlives_a_parent_that_is_killed(method):
+    before = segments()
+    child = start("endless", method, 3)
+    try:
+        pids = [int(child.stdout.readline()) for _ in range(2)]
+        assert len(set(pids)) == 2
+        child.kill()
+        child.wait(10)
+        assert all(gone(pid) for pid in pids)
+        assert segments() <= before
+    finally:
+        os.killpg(child.pid, signal.SIGKILL) if not gone(child.pid, 0.1) else None
+        child.stdout.close(), child.stderr.close()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ctrl_c_reaches_all_and_stops_between_two_steps(method, tmp_path):
+    child = start("ctrl_c", method, 2, tmp_path)
+    assert child.stdout.readline() == "ready\n"
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does
+    try:
+        output, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+    got = json.loads(output.splitlines()[-1])
+    assert "stopped in epoch" in got["said"] and "--resume" in got["said"]
+    assert got["done"] > 0 and (tmp_path / "checkpoint.safetensors").is_file()
+    assert child.returncode == 0 and not errors
+
+
+def test_what_cannot_be_sent_is_named():
+    error = run("unsendable", "spawn", 2)["error"]
+    assert error.startswith("Trainer: loss cannot be sent") and "lambda" in error
+
+
+def test_scores_are_made_by_one_process_or_shared():
+    alone, shared = run("scores", METHODS[0], 2)
+    assert alone == shared == {"workers": 0.0}
+
+
+def test_a_process_forks_only_where_no_other_thread_runs(monkeypatch):
+    for platform, threads, wanted in [
+        ("linux", 1, "fork"),
+        ("linux", 2, "spawn"),
+        ("darwin", 1, "spawn"),
+    ]:
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr(threading, "active_count", lambda count=threads: count)
+        assert workers.start_method() == wanted
