@@ -6,32 +6,61 @@ Subtracting the largest logit first keeps e^z at most 1; a difference of logits 
 two large numbers. With s the smoothing and k = [label counts], a pixel's loss has the class weights
 
     q_c = k weight_c ((1 - s) [c = label] + s/C)      loss = -sum_c q_c log softmax_c
+
+NumPy is slow along the few classes of a pixel, and fast along the pixels of a class. So some rows
+at a time are copied to planes, C S with S pixels, and everything is done there, in the cache.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+from math import prod
+from typing import Any
+
 import numpy as np
 
 from ...device import Array
+from .memory import buffer, empty
+from .rows import PIECE, image, pieces, result
 
 __all__ = [
     "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
     "nll_loss", "nll_loss_grad", "softmax", "target_weight",
 ]  # fmt: skip
 
+Place = tuple[slice, slice]  # rows, columns
+
 
 def softmax(x: Array, axis: int) -> Array:
     """e^x / sum e^x along `axis`; inf - inf is nan, as in PyTorch."""
-    y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-    np.exp(y, out=y)
-    y /= y.sum(axis=axis, keepdims=True)
+    if x.ndim != 4 or axis != 1:
+        y = result(x)
+        np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=y)
+        np.exp(y, out=y)
+        np.divide(y, y.sum(axis=axis, keepdims=True), out=y)
+        return y
+    y = empty(x.shape, x.dtype)
+    for place, z in _planes(x):
+        z -= _largest(z)
+        np.exp(z, out=z)
+        z /= z.sum(0)
+        _put(y, place, z)
     return y
 
 
 def log_softmax(x: Array, axis: int) -> Array:
     """x - log sum e^x along `axis`."""
-    y = np.asarray(x - x.max(axis=axis, keepdims=True, initial=-np.inf))
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    if x.ndim != 4 or axis != 1:
+        y = result(x)
+        np.subtract(x, x.max(axis=axis, keepdims=True, initial=-np.inf), out=y)
+        np.subtract(y, np.log(np.exp(y).sum(axis=axis, keepdims=True)), out=y)
+        return y
+    y = empty(x.shape, x.dtype)
+    for place, z in _planes(x):
+        z -= _largest(z)
+        z -= np.log(np.exp(z).sum(0))
+        _put(y, place, z)
     return y
 
 
@@ -39,32 +68,43 @@ def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
     """Flat position of the first label that is neither ignored nor 0 .. classes - 1; or -1."""
     if target.size == 0 or (target.min() >= 0 and target.max() < classes):
         return -1
-    bad = ((target < 0) | (target >= classes)) & (target != ignore_index)
-    return int(bad.argmax()) if bad.any() else -1
+    flat = target.reshape(-1)
+    for start in range(0, flat.size, PIECE):
+        part = flat[start : start + PIECE]
+        bad = ((part < 0) | (part >= classes)) & (part != ignore_index)
+        if bad.any():
+            return start + int(bad.argmax())
+    return -1
 
 
 def target_weight(
     x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
 ) -> Array:
     """x sum_c q_c at every pixel; 0 where the label is ignored, even if x is infinite."""
-    counted, label = _counted(target, ignore_index)
-    return np.where(counted, x * _mass(weight, label, smoothing), x.dtype.type(0))
+    y, values, labels = _pixel_numbers(x), _by_rows(x), _by_rows(target)
+    out = _by_rows(y)
+    for place in _places(labels.shape, 1):
+        ignored, label = _counted(labels[place], ignore_index)
+        np.multiply(values[place], _mass(weight, label, smoothing), out=out[place])
+        np.copyto(out[place], 0, where=ignored)
+    return y
 
 
 def nll_loss(x: Array, target: Array, weight: Array, ignore_index: int) -> Array:
     """-k weight[label] x[label]; 0 inf is nan, as in PyTorch."""
-    counted, label = _counted(target, ignore_index)
+    ignored, label = _counted(target, ignore_index)
     loss = weight[label] * x[_at(label)]
-    return np.where(counted, -loss, x.dtype.type(0))
+    return np.where(ignored, x.dtype.type(0), -loss)
 
 
 def nll_loss_grad(
     gy: Array, target: Array, weight: Array, ignore_index: int, classes: int
 ) -> Array:
     """-k weight[c] gy where c is the label, else 0."""
-    counted, label = _counted(target, ignore_index)
-    gx = np.zeros((target.shape[0], classes, *target.shape[1:]), gy.dtype)
-    gx[_at(label)] = np.where(counted, -weight[label] * gy, gy.dtype.type(0))
+    ignored, label = _counted(target, ignore_index)
+    gx = empty((target.shape[0], classes, *target.shape[1:]), gy.dtype)
+    gx[...] = 0
+    gx[_at(label)] = np.where(ignored, gy.dtype.type(0), -weight[label] * gy)
     return gx
 
 
@@ -72,17 +112,27 @@ def cross_entropy(
     x: Array, target: Array, weight: Array, ignore_index: int, smoothing: float
 ) -> tuple[Array, Array, Array]:
     """The loss of every pixel; and for the gradient top = max_c x, total = sum_c e^z."""
-    counted, label = _counted(target, ignore_index)
-    top = x.max(axis=1, initial=-np.inf)  # N ...
-    z = x - top[:, None]  # N C ...
-    hit = z[_at(label)]
-    flat = np.tensordot(weight, z, ([0], [1])) / x.shape[1] if smoothing else 0
-    total = np.exp(z, out=z).sum(axis=1)
-    log_total = np.log(total)
-    loss = (1 - smoothing) * weight[label] * (log_total - hit)
-    if smoothing:
-        loss += smoothing * (weight.mean() * log_total - flat)
-    return np.where(counted, loss, x.dtype.type(0)), top, total
+    made = [_pixel_numbers(target, x.dtype) for _ in range(3)]
+    losses, tops, totals = map(_by_rows, made)
+    labels, C = _by_rows(target), x.shape[1]
+    for place, z in _planes(x):
+        ignored, label = _counted(labels[place], ignore_index)
+        top = _largest(z)
+        tops[place] = top.reshape(label.shape)
+        z -= top
+        hit = np.take(z.reshape(-1), _own(label)).reshape(label.shape)
+        flat = (weight @ z).reshape(label.shape) / C if smoothing else None
+        np.exp(z, out=z)
+        total = z.sum(0).reshape(label.shape)
+        totals[place] = total
+        log_total = np.log(total, out=total)
+        loss = np.subtract(log_total, hit, out=hit)
+        loss *= (1 - smoothing) * _weights(weight, label)
+        if flat is not None:
+            loss += smoothing * (weight.mean() * log_total - flat)
+        np.copyto(loss, 0, where=ignored)
+        losses[place] = loss
+    return made[0], made[1], made[2]
 
 
 def cross_entropy_grad(
@@ -96,28 +146,99 @@ def cross_entropy_grad(
     smoothing: float,
 ) -> Array:
     """gx = gy (sum_j q_j softmax_c - q_c)."""
-    counted, label = _counted(target, ignore_index)
-    g = np.where(counted, gy, gy.dtype.type(0))
-    gx = x - top[:, None]
-    np.exp(gx, out=gx)
-    gx *= (g * _mass(weight, label, smoothing) / total)[:, None]
-    if smoothing:
-        column = weight.reshape(1, -1, *(1,) * (x.ndim - 2))
-        gx -= column * (g * (smoothing / x.shape[1]))[:, None]
-    gx[_at(label)] -= g * ((1 - smoothing) * weight[label])
+    gx, C = empty(x.shape, x.dtype), x.shape[1]
+    gys, labels, tops, totals = map(_by_rows, (gy, target, top, total))
+    for place, z in _planes(x):
+        ignored, label = _counted(labels[place], ignore_index)
+        g = np.array(gys[place])
+        np.copyto(g, 0, where=ignored)
+        z -= tops[place].reshape(-1)
+        np.exp(z, out=z)
+        share = g * _mass(weight, label, smoothing)
+        share /= totals[place]
+        z *= share.reshape(-1)
+        if smoothing:
+            z -= weight[:, None] * (g * (smoothing / C)).reshape(-1)
+        g *= (1 - smoothing) * _weights(weight, label)
+        z.reshape(-1)[_own(label)] -= g.reshape(-1)
+        _put(gx, place, z)
     return gx
 
 
+def _planes(x: Array) -> Iterator[tuple[Place, Array]]:
+    """(rows and columns, their logits as C S), a copy that may be written; S counts H W N."""
+    rows = image(x).transpose(1, 2, 3, 0)  # C H W N
+    C, H, W, N = rows.shape
+    scratch = buffer((min(rows.size, max(PIECE, N * C)),), x.dtype)
+    for place in _places((H, W, N), C):
+        part = rows[(slice(None), *place)]
+        z = scratch[: part.size].reshape(part.shape)
+        np.copyto(z, part)
+        yield place, z.reshape(C, part.size // C)
+
+
+def _places(shape: tuple[int, ...], C: int) -> tuple[Place, ...]:
+    """Rows and columns of H W N pixels that make a piece with C numbers per pixel."""
+    H, W, N = shape
+    return pieces((H, W, N * C))
+
+
+def _put(y: Array, place: Place, z: Array) -> None:
+    """Planes back into their place of N C ..."""
+    part = image(y).transpose(1, 2, 3, 0)[(slice(None), *place)]  # C H W N
+    np.copyto(part, z.reshape(part.shape))
+
+
+def _by_rows(numbers: Array) -> Array:
+    """N ... as H W N, in the order of image(x); a view, whatever `_pixel_numbers` made."""
+    N, *rest = numbers.shape
+    high = rest[0] if len(rest) > 1 else 1
+    return numbers.reshape(N, high, prod(rest[len(rest) > 1 :])).transpose(1, 2, 0)
+
+
+def _pixel_numbers(target: Array, dtype: Any = None) -> Array:
+    """Memory for one number per pixel, N ..., that lies as the logits do: the images last."""
+    N, *rest = target.shape
+    made = buffer((*rest, N), target.dtype if dtype is None else dtype)
+    return made.transpose(len(rest), *range(len(rest)))
+
+
+def _largest(z: Array) -> Array:
+    top: Array = np.maximum.reduce(z, axis=0, initial=-np.inf)
+    return top
+
+
 def _counted(target: Array, ignore_index: int) -> tuple[Array, Array]:
-    """(k, label): which labels count, and labels that can be used as indices everywhere."""
-    counted = target != ignore_index
-    return counted, np.where(counted, target, 0).astype(np.intp, copy=False)
+    """(not k, label): which labels do not count, and labels that can be indices everywhere."""
+    ignored = target == ignore_index
+    label = target.astype(np.intp)  # a copy
+    if ignored.any():
+        np.copyto(label, 0, where=ignored)
+    return ignored, label
+
+
+def _own(label: Array) -> Array:
+    """S: where every pixel's own class lies in flat planes C S."""
+    flat: Array = label.reshape(-1) * label.size
+    flat += _count(label.size)
+    return flat
+
+
+@lru_cache(maxsize=8)
+def _count(size: int) -> Array:
+    return np.arange(size)
 
 
 def _mass(weight: Array, label: Array, smoothing: float) -> Array:
     """sum_c q_c where the label counts:  (1 - s) weight[label] + s mean(weight)."""
-    mass = (1 - smoothing) * weight[label]
+    mass = (1 - smoothing) * _weights(weight, label)
     return np.asarray(mass + smoothing * weight.mean()) if smoothing else mass
+
+
+def _weights(weight: Array, label: Array) -> Array:
+    """weight[label]; one number where all classes weigh the same."""
+    alike = weight.size > 0 and bool((weight == weight[0]).all())
+    return np.asarray(weight[0]) if alike else weight.take(label)
 
 
 def _at(label: Array) -> tuple[Array, ...]:

@@ -55,11 +55,12 @@ def lines(x: Array) -> Array:
 
 
 def image(x: Array) -> Array:
-    """N C ... as N C H W: other axes than three behind N are one row, or the last ones together."""
+    """N C ... as N C H W: H is 1 where there is at most one more axis, else W is all but one."""
     if x.ndim == 4:
         return x
     N, C, *rest = x.shape
-    return x.reshape(N, C, 1, prod(rest)) if len(rest) < 2 else x.reshape(N, C, rest[0], -1)
+    high = rest[0] if len(rest) > 1 else 1
+    return x.reshape(N, C, high, prod(rest[len(rest) > 1 :]))
 
 
 def grid(x: Array) -> Array:
