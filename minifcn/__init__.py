@@ -23,6 +23,8 @@ from .versions import VersionError
 if TYPE_CHECKING:
     from . import functional, nn, optim
     from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
+    from .kernels.numpy_kernels.conv.choose import conv_algorithm
+    from .kernels.numpy_kernels.conv.explain import explain_choice
     from .kernels.numpy_kernels.memory import memory_counts, release_memory
     from .kernels.numpy_kernels.workspace import limit_workspace
     from .window import Window
@@ -34,11 +36,11 @@ uint8, int32, int64 = np.uint8, np.int32, np.int64
 
 __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
-    "adjoint_check", "arange", "as_tensor", "detect_anomaly", "enable_grad", "float16", "float32",
-    "float64", "full", "full_like", "functional", "grad", "gradcheck", "gradcheck_report",
-    "gradgradcheck", "int32", "int64", "limit_workspace", "memory_counts", "nn", "no_grad",
-    "ones", "ones_like", "optim", "rand", "randn", "release_memory", "tensor",
-    "uint8", "zeros", "zeros_like",
+    "adjoint_check", "arange", "as_tensor", "conv_algorithm", "detect_anomaly", "enable_grad",
+    "explain_choice", "float16", "float32", "float64", "full", "full_like", "functional", "grad",
+    "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64", "limit_workspace",
+    "memory_counts", "nn", "no_grad", "ones", "ones_like", "optim", "rand", "randn",
+    "release_memory", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # These load their file on first use.
@@ -46,6 +48,8 @@ _CHECKS = (
     "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
 )  # fmt: skip
 _KERNELS = {  # what the NumPy kernels can be told or asked -> where
+    "conv_algorithm": "conv.choose",
+    "explain_choice": "conv.explain",
     "limit_workspace": "workspace",
     "memory_counts": "memory",
     "release_memory": "memory",

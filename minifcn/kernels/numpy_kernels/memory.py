@@ -38,6 +38,7 @@ LOOSE = 1.25  # a free piece serves a request this much smaller
 KEEP = 1.5  # live and free bytes together, as a multiple of the most that ever lived at once
 TILE = 4  # room makes height and width multiples of it, see winograd
 LEAST = 64  # pixels; smaller images get no room, which would outweigh them
+TINY = 8 << 10  # bytes; nor do these: it is less work to copy them than to manage the room
 
 
 class Memory(np.ndarray[Any, Any]):
@@ -168,7 +169,7 @@ def empty(shape: Shape, dtype: Any) -> Array:
         return buffer(shape, dtype)
     N, C, H, W = shape
     dtype = np.dtype(dtype)
-    if H * W < LEAST or N * C == 0:
+    if H * W < LEAST or prod(shape) * dtype.itemsize < TINY:
         return buffer((H, W, N, C), dtype).transpose(2, 3, 0, 1)
     bottom, right = 1 + -H % TILE, 1 + -W % TILE
     item = dtype.itemsize

@@ -11,7 +11,7 @@ pointwise, taps, winograd1, winograd2
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from ....device import Array
@@ -19,9 +19,9 @@ from ....shapes import Pair
 from ....window import Window
 from ..memory import empty, framed
 from . import blocks, grids, planes, weights
-from .choose import Problem, algorithm_for
+from .choose import Problem, choose, forced
 from .frame import reach, roomy
-from .phases import frame_of
+from .phases import along
 from .unfold import fold, unfold
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
@@ -34,36 +34,35 @@ TILES = ("winograd1", "winograd2")  # read whole tiles, and so like zeros beyond
 def conv2d(x: Array, w: Array, window: Window) -> Array:
     """y[n, o, i, j] = sum_{c,u,v} w[o, c, u, v] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], w.shape[0]
-    name = algorithm_for(Problem("conv2d", N, C, O, window, x.dtype.char))
+    name, size, _ = _plan("conv2d", N, C, O, window, x.dtype.char, forced())
+    y: Array
     if name in WHOLE:
-        return WHOLE[name].conv2d(x, w, window)
+        y = WHOLE[name].conv2d(x, w, window)
+        return y
     y = empty((N, O, *window.out), x.dtype)
+    source, taps = framed(x, window.pad, size), weights.for_image(w)
     out = y.transpose(2, 3, 0, 1)  # P Q N O
-    size = reach(window)
-    if name in TILES:
-        size = roomy(window.image, window.pad, size, window.out)
-    source = framed(x, window.pad, size)
-    _correlate(name, source, weights.for_image(w), out, window.stride, window.dilation)
+    _correlate(name, source, taps, out, window.stride, window.dilation)
     return y
 
 
 def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     """x[n, c, h, k] = sum of g[n, o, i, j] w[o, c, u, v] over all taps that meet pixel (h, k)."""
     N, O, C = g.shape[0], g.shape[1], w.shape[1] * window.groups
-    name = algorithm_for(Problem("conv_transpose2d", N, C, O, window, g.dtype.char))
+    name, _, size = _plan("conv_transpose2d", N, C, O, window, g.dtype.char, forced())
+    x: Array
     if name in WHOLE:
-        return WHOLE[name].conv_transpose2d(g, w, window)
+        x = WHOLE[name].conv_transpose2d(g, w, window)
+        return x
     x = empty((N, C, *window.image), g.dtype)
-    out = x.transpose(2, 3, 0, 1)  # H W N C
-    rows, columns, near, size = frame_of(window)
-    if name in TILES:
-        size = roomy(window.out, near, size, window.image)
-    source = framed(g, near, size)
+    rows, columns = along(window, 0), along(window, 1)
+    source = framed(g, (rows.near, columns.near), size)
     for a in rows.phases:
         for b in columns.phases:
-            part = out[a.pixels(window.stride[0]), b.pixels(window.stride[1])]
-            taps = weights.for_transpose(w[:, :, a.taps, b.taps], window.groups)
+            pixels = a.pixels(window.stride[0]), b.pixels(window.stride[1])
+            part = x.transpose(2, 3, 0, 1)[pixels]  # of H W N C
             if a.size and b.size:
+                taps = weights.for_transpose(w[:, :, a.taps, b.taps], window.groups)
                 read = source[a.start :, b.start :]
                 _correlate(name, read, taps, part, (1, 1), (rows.dilation, columns.dilation))
             else:
@@ -74,23 +73,39 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
 def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     """w[o, c, u, v] = sum_{n,i,j} g[n, o, i, j] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], g.shape[1]
-    name = algorithm_for(Problem("conv2d_weight", N, C, O, window, x.dtype.char))
+    name, size, beyond = _plan("conv2d_weight", N, C, O, window, x.dtype.char, forced())
+    w: Array
     if name in WHOLE:
-        return WHOLE[name].conv2d_weight(x, g, window)
-    kernel, out, size = window.kernel, window.out, reach(window)
-    beyond = out
-    if name in TILES:
-        size, beyond = roomy(window.image, window.pad, size, out), roomy(out, (0, 0), out, out)
-    source, gp = framed(x, window.pad, size), framed(g, (0, 0), beyond)
-    way, dilation = module(name), window.dilation
+        w = WHOLE[name].conv2d_weight(x, g, window)
+        return w
+    kernel, out, dilation = window.kernel, window.out, window.dilation
+    source, gp, way = framed(x, window.pad, size), framed(g, (0, 0), beyond), module(name)
     if name in STRIDES:
         options = window.stride, dilation, window.groups
-        made = way.correlate_weight(source, gp, kernel, out, *options)
+        w = way.correlate_weight(source, gp, kernel, out, *options)
     elif name == "taps":
-        made = way.correlate_weight(source, gp, kernel, out, dilation)
+        w = way.correlate_weight(source, gp, kernel, out, dilation)
     else:
-        made = grids.correlate_weight(way, source, gp, kernel, out, dilation)
-    return weights.back(made)
+        w = grids.correlate_weight(way, source, gp, kernel, out, dilation)
+    return weights.back(w)
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    direction: str, N: int, C: int, O: int, window: Window, dtype: str, wish: str | None
+) -> tuple[str, Pair, Pair]:
+    """The algorithm, and the frames that it reads of the image and of the output's side."""
+    name = choose(Problem(direction, N, C, O, window, dtype), wish).algorithm
+    size, out = reach(window), window.out
+    if direction == "conv_transpose2d":
+        rows, columns = along(window, 0), along(window, 1)
+        near, out = (rows.near, columns.near), (rows.size, columns.size)
+        if name in TILES:
+            out = roomy(window.out, near, out, window.image)
+    elif name in TILES:
+        size = roomy(window.image, window.pad, size, out)
+        out = roomy(out, (0, 0), out, out)
+    return name, size, out
 
 
 def _correlate(

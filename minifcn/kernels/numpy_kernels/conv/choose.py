@@ -85,9 +85,9 @@ def conv_algorithm(name: str) -> Iterator[None]:
         _forced.algorithm = outer
 
 
-def algorithm_for(problem: Problem) -> str:
-    """What `choose` says, or what is forced, if it fits."""
-    return choose(problem, _forced.algorithm).algorithm
+def forced() -> str | None:
+    """What `conv_algorithm` asks of this thread."""
+    return _forced.algorithm
 
 
 @lru_cache(maxsize=4096)

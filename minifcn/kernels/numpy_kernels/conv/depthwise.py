@@ -66,7 +66,8 @@ def correlate_weight(
         views = _windows(source, kernel, size, stride, dilation)  # P Q KH KW (N C)
         for i in range(P):
             w += np.einsum("quvr,qr->uvr", views[i], g[i, :Q].reshape(Q, N * C))
-    return w.reshape(*kernel, N, C).sum(2, dtype=np.float64).astype(g.dtype)[:, :, None]
+    summed: Array = w.reshape(*kernel, 1, N, C).sum(3).astype(g.dtype)
+    return summed
 
 
 def _windows(source: Array, kernel: Pair, size: Pair, stride: Pair, dilation: Pair) -> Array:

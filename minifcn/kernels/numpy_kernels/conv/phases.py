@@ -13,7 +13,6 @@ from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
-from ....shapes import Pair
 from ....window import Window
 
 
@@ -21,17 +20,17 @@ class Phase(NamedTuple):
     """Pixels first, first + s, ... along one axis; `taps` meet them, if any does."""
 
     first: int
-    count: int
+    length: int
     taps: slice  # of the kernel, first tap first
     size: int  # how many taps
     start: int  # of the phase's source in the frame
 
     def pixels(self, stride: int) -> slice:
-        return slice(self.first, self.first + (self.count - 1) * stride + 1, stride)
+        return slice(self.first, self.first + (self.length - 1) * stride + 1, stride)
 
     def source(self, dilation: int) -> slice:
         """What of the frame the phase reads."""
-        return slice(self.start, self.start + self.count + (self.size - 1) * dilation)
+        return slice(self.start, self.start + self.length + (self.size - 1) * dilation)
 
 
 class Axis(NamedTuple):
@@ -64,9 +63,3 @@ def along(window: Window, axis: int) -> Axis:
     )
     ends = [phase.source(dilation).stop for phase in phases if phase.size]
     return Axis(phases, near, max(ends, default=0), dilation)
-
-
-def frame_of(window: Window) -> tuple[Axis, Axis, Pair, Pair]:
-    """(rows, columns, near, size): the phases of both axes and their common frame."""
-    rows, columns = along(window, 0), along(window, 1)
-    return rows, columns, (rows.near, columns.near), (rows.size, columns.size)

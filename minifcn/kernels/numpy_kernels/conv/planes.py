@@ -86,7 +86,7 @@ def _empty_planes(N: int, C: int, window: Window, dtype: np.dtype[np.generic]) -
 
 
 def _planes(x: Array, window: Window) -> Array:
-    planes = _empty_planes(*x.shape[:2], window, x.dtype)
+    planes = _empty_planes(x.shape[0], x.shape[1], window, x.dtype)
     _between(x, planes, window, back=False)
     return planes
 

@@ -21,7 +21,7 @@ SHORT = 64  # pixels; a product of fewer is dominated by its call
 
 def correlate(source: Array, w: Array, out: Array) -> None:
     """out[i,j,n,o] = sum_c source[i,j,n,c] w[0,0,c,o]."""
-    wm = w.reshape(w.shape[2:])  # C O
+    wm = w.reshape(w.shape[2], w.shape[3])  # C O
     if out.size == 0 or wm.size == 0:
         out[...] = 0
     elif source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(out)):
@@ -37,6 +37,7 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
     C, O = source.shape[3], g.shape[3]
     if source.size == 0 or g.size == 0:
         return np.zeros((1, 1, C, O), g.dtype)
+    made: Array
     if source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(g)):
         made = np.matmul(matrix(source).T, matrix(g))
     else:
