@@ -1,10 +1,14 @@
-"""What an optimizer does to a parameter, in place and in few passes."""
+"""What an optimizer does to a parameter, in place: several passes, piece by piece in the cache."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from ...device import Array
+from .memory import buffer
+from .rows import PIECE
 
 __all__ = ["sgd_step", "squared_norm"]
 
@@ -31,33 +35,82 @@ def sgd_step(
 
     caffe: v = momentum v + lr g',  p -= v
     """
-    step = np.multiply(p, weight_decay) if weight_decay else g  # p; where it is not g, it is ours
+    for part in _parts(p, g, v, v is not None and (nesterov or dampening != 0)):
+        _step(*part, lr, momentum, dampening, weight_decay, nesterov, maximize, caffe, first)
+
+
+def _step(
+    p: Array,
+    g: Array,
+    v: Array | None,
+    move: Array,
+    spare: Array,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+    caffe: bool,
+    first: bool,
+) -> None:
+    """One piece; `move` and, if it takes two, `spare` are scratch."""
+    slope = g
     if weight_decay:
-        (np.subtract if maximize else np.add)(step, g, out=step)
+        slope = np.multiply(p, weight_decay, out=move)
+        (np.subtract if maximize else np.add)(slope, g, out=slope)
     elif maximize:
-        step = np.negative(g)
+        slope = np.negative(g, out=move)
     if v is None:
-        p -= np.multiply(step, lr, out=None if step is g else step)
-        return
-    if caffe:
+        np.multiply(slope, lr, out=move)
+    elif caffe:
         v *= momentum
-        v += np.multiply(step, lr, out=None if step is g else step)
-        p -= v
+        v += np.multiply(slope, lr, out=move)
+        move = v
+    else:
+        if first:
+            v[...] = slope
+        else:
+            v *= momentum
+            v += slope if dampening == 0 else np.multiply(slope, 1 - dampening, out=spare)
+        if nesterov:
+            np.multiply(v, momentum, out=spare)
+            spare += slope
+            np.multiply(spare, lr, out=move)
+        else:
+            np.multiply(v, lr, out=move)
+    p -= move
+
+
+def _parts(
+    p: Array, g: Array, v: Array | None, two: bool
+) -> Iterator[tuple[Array, Array, Array | None, Array, Array]]:
+    """(p, g, v, scratch, more scratch) by pieces; in one if p does not lie in C order."""
+    ours = [a for a in (p, v) if a is not None]
+    size = min(p.size, PIECE) if all(a.flags.c_contiguous for a in ours) else p.size
+    if size == p.size:
+        move = buffer(p.shape, p.dtype)
+        yield p, g, v, move, buffer(p.shape, p.dtype) if two else move
         return
-    if first:
-        v[...] = step
-    else:
-        v *= momentum
-        v += step if dampening == 0 else np.multiply(step, 1 - dampening)
-    if nesterov:
-        ahead = np.multiply(v, momentum)
-        ahead += step
-        ahead *= lr
-        p -= ahead
-    else:
-        p -= np.multiply(v, lr)
+    flat, slopes = p.reshape(-1), g.reshape(-1) if g.flags.c_contiguous else _in_c_order(g)
+    velocity = None if v is None else v.reshape(-1)
+    move, spare = buffer((size,), p.dtype), buffer((size if two else 0,), p.dtype)
+    for start in range(0, p.size, size):
+        at = slice(start, start + size)
+        count = flat[at].size
+        part = None if velocity is None else velocity[at]
+        yield flat[at], slopes[at], part, move[:count], spare[:count]
+
+
+def _in_c_order(g: Array) -> Array:
+    made = buffer(g.shape, g.dtype)
+    np.copyto(made, g)
+    return made.reshape(-1)
 
 
 def squared_norm(x: Array) -> float:
     """sum x^2, added up in float64."""
-    return float(np.sum(np.square(x, dtype=np.float64)))
+    flat, total = x.reshape(-1), 0.0
+    for start in range(0, x.size, PIECE):
+        total += float(np.square(flat[start : start + PIECE], dtype=np.float64).sum())
+    return total
