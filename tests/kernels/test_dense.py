@@ -116,6 +116,25 @@ def test_images_of_many_tiles(algorithm: ModuleType, shape: tuple[int, int, int,
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=name_of)
+@pytest.mark.parametrize(("C", "O"), [(1, 1), (1, 4), (4, 1), (3, 5), (8, 8)])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_weight_may_lie_in_any_order(
+    algorithm: ModuleType, C: int, O: int, flipped: bool
+) -> None:
+    """The formula's order is KH KW C O; a layer keeps O C KH KW; the adjoint walks it backwards."""
+    source = within((9, 7, 2, C), (0, 0), np.nan, 0)[:9, :7]
+    given = np.random.default_rng(1).standard_normal((3, 3, C, O)).astype(np.float32)
+    expected = correlated(source, given, (7, 5))
+    for order in ((0, 1, 2, 3), (3, 2, 0, 1), (2, 3, 0, 1), (0, 1, 3, 2)):
+        turned = given[::-1, ::-1] if flipped else given
+        lying = np.ascontiguousarray(turned.transpose(order)).transpose(np.argsort(order))
+        w = lying[::-1, ::-1] if flipped else lying
+        out = np.empty((7, 5, 2, O), np.float32)
+        algorithm.correlate(source, w, out)
+        np.testing.assert_allclose(out, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=name_of)
 def test_the_memory_of_a_call_serves_the_next(algorithm: ModuleType) -> None:
     source = within((42, 52, 2, 16), (0, 0), np.nan, 0)[:42, :52]
     g = within((40, 50, 2, 24), (0, 0), np.nan, 1)[:40, :50]

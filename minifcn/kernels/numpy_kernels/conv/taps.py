@@ -35,8 +35,7 @@ def correlate(source: Array, w: Array, out: Array, dilation: Pair = (1, 1)) -> N
     if out.size == 0 or w.size == 0:
         out[...] = 0
         return
-    rows = matrices(source)
-    target = matrices(out)
+    rows, target, w = matrices(source), matrices(out), products(w)
     term = None
     for i, j in tiles(P, Q * N, (C + 2 * O) * out.itemsize):
         y = target[i, j]
@@ -59,27 +58,35 @@ def correlate_weight(
     """w[u,v,c,o] = sum_{i,j,n} source[i + d u, j + d v, n, c] g[i,j,n,o]; KH KW C O."""
     (KH, KW), (P, Q) = kernel, size
     N, C, O = g.shape[2], source.shape[3], g.shape[3]
-    w = buffer((KH, KW, C, O), g.dtype)
-    if P * Q * N == 0 or w.size == 0:
-        w[...] = 0
-        return w
+    if P * Q * N * C * O == 0:
+        return np.zeros((KH, KW, C, O), g.dtype)
     row, item = source.strides[0], source.itemsize
-    shape = (P, KH, KW, C, Q * N)
-    strides = (row, dilation[0] * row, dilation[1] * N * C * item, item, C * item)
+    shape = (P, KH, KW, Q * N, C)
+    strides = (row, dilation[0] * row, dilation[1] * N * C * item, C * item, item)
     taps = as_strided(source, shape, strides, writeable=False)
-    rows = matrices(g)
-    np.matmul(taps[0], rows[0, : Q * N], out=w)
+    turned = matrices(g)[:P, : Q * N].swapaxes(1, 2)  # P O (Q N)
+    w = buffer((KH, KW, O, C), g.dtype)
+    np.matmul(turned[0], taps[0], out=w)
     term = buffer(w.shape, w.dtype) if P > 1 else w
     for i in range(1, P):
-        np.matmul(taps[i], rows[i, : Q * N], out=term)
+        np.matmul(turned[i], taps[i], out=term)
         np.add(w, term, out=w)
-    return w
+    return w.swapaxes(2, 3)
 
 
 def matrices(image: Array) -> Array:
     """P Q N C as P matrices (Q N) x C; a view, as each row lies in one piece."""
     P, Q, N, C = image.shape
     return image.reshape(P, Q * N, C)
+
+
+def products(w: Array) -> Array:
+    """w, KH KW C O, such that BLAS takes each tap as it lies; copied if it lies O C KH KW."""
+    if w.itemsize in w.strides[2:]:
+        return w
+    made = buffer((*w.shape[:2], w.shape[3], w.shape[2]), w.dtype)
+    np.copyto(made, w.swapaxes(2, 3))
+    return made.swapaxes(2, 3)
 
 
 def tiles(P: int, QN: int, size: int) -> Iterator[Tile]:

@@ -38,6 +38,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ....device import Array
 from ....shapes import Pair
+from ..memory import buffer
 
 Block = tuple[int, int, int, int]  # first row, how many; first column, how many
 
@@ -69,6 +70,7 @@ AT = np.array([
 ], np.float32)
 # fmt: on
 A = np.ascontiguousarray(AT.T)
+FLOAT = np.dtype(np.float32)
 
 
 def tiles(size: int) -> int:
@@ -114,3 +116,28 @@ def from_tiles(made: Array, out: Array) -> None:
     if whole < len(made):
         rest = out[TILE * whole :]
         np.matmul(AT[: len(rest)], made[whole], out=rest)
+
+
+def weight_places(t: Array, w: Array) -> Array:
+    """sum_{u,v} t[k, (u v)] w[u,v,c,o], t being K x 9, as K C O.
+
+    w is read where it lies, as a view of O C 3 3 or of 3 3 C O, also with its taps walked from
+    the last to the first.
+    """
+    if w.strides[0] < 0:
+        t, w = np.ascontiguousarray(t[:, ::-1]), w[::-1, ::-1]
+    taps = w.reshape(9, *w.shape[2:])
+    turned = taps.strides[1] < taps.strides[2]  # O C 3 3
+    if turned:
+        taps = taps.swapaxes(1, 2)
+    made = buffer((len(t), *taps.shape[1:]), FLOAT)
+    np.matmul(t, taps.transpose(1, 0, 2), out=made.transpose(1, 0, 2))
+    return made.swapaxes(1, 2) if turned else made
+
+
+def weight_taps(t: Array, places: Array) -> Array:
+    """The adjoint, sum_k t[k, (u v)] places[k,o,c]: 3 3 C O, lying as O C 3 3."""
+    _, O, C = places.shape
+    made = buffer((O, C, 9), FLOAT)
+    np.matmul(places.transpose(1, 2, 0), t, out=made)
+    return made.reshape(O, C, 3, 3).transpose(2, 3, 1, 0)

@@ -22,12 +22,24 @@ from numpy.lib.stride_tricks import as_strided
 from ....device import Array
 from ....shapes import Pair
 from ..memory import buffer
-from .winograd import BT, REACH, TILE, A, G, blocks, each_tile, from_tiles, rows_of, tiles
+from .winograd import (
+    BT,
+    FLOAT,
+    REACH,
+    TILE,
+    A,
+    G,
+    blocks,
+    each_tile,
+    from_tiles,
+    rows_of,
+    tiles,
+    weight_places,
+    weight_taps,
+)
 
-FLOAT = np.dtype(np.float32)
-G32 = G.astype(FLOAT)
-GT = np.ascontiguousarray(G32.T)
 TAPS = 3  # along W
+G1 = np.kron(G, np.eye(TAPS)).astype(FLOAT)  # 18 x 9: w -> G w
 
 CACHE = 300_000  # numbers in V, M and one tap's term of a block
 LEAST = 64  # pixels of a block's row
@@ -40,8 +52,7 @@ def correlate(source: Array, w: Array, out: Array) -> None:
     if out.size == 0 or w.size == 0:
         out[...] = 0
         return
-    u = buffer((REACH, TAPS, C, O), FLOAT)
-    np.matmul(G32, w.reshape(3, TAPS * C * O), out=u.reshape(REACH, TAPS * C * O))
+    u = weight_places(G1, w).reshape(REACH, TAPS, C, O)
     rows, pixels = rows_of(source)[: P + 2], rows_of(out)
     part = block(P, Q, N, C, O)
     v_room = buffer((part[0] * REACH * (part[1] + 2) * N * C,), FLOAT)
@@ -61,32 +72,29 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
     """w[u,v,c,o] = sum_{i,j,n} source[i+u, j+v, n, c] g[i,j,n,o]; 3 3 C O."""
     (P, Q), N, O = size, g.shape[2], g.shape[3]
     C = source.shape[3]
-    w = buffer((3, TAPS, C, O), FLOAT)
-    if P * Q * N == 0 or w.size == 0:
-        w[...] = 0
-        return w
+    if P * Q * N * C * O == 0:
+        return np.zeros((3, TAPS, C, O), FLOAT)
     rows, pixels = rows_of(source)[: P + 2], rows_of(g)[:P]
     part = block(TILE, Q, N, C, O)  # one tile row
     v_room = buffer((REACH * (part[1] + 2) * N * C,), FLOAT)
     m_room = buffer((REACH * part[1] * N * O,), FLOAT)
-    total, term = buffer((2, REACH, TAPS, C, O), FLOAT)
+    total, term = buffer((2, REACH, TAPS, O, C), FLOAT)
     item = FLOAT.itemsize
     for b, B, t, T in blocks((tiles(P), Q), part):
         v = image_tiles(rows, b, B, t, T, N * C, v_room)
-        shape = (REACH, TAPS, C, T * N)
-        strides = ((T + 2) * N * C * item, N * C * item, item, C * item)
+        shape = (REACH, TAPS, T * N, C)
+        strides = ((T + 2) * N * C * item, N * C * item, C * item, item)
         v = as_strided(v, shape, strides, writeable=False)
         m = m_room[: REACH * T * N * O]
         y = pixels[TILE * b : TILE * (b + B), t * N * O : (t + T) * N * O]
         each_tile(A, y, m.reshape(1, REACH, T * N * O))
-        m = m.reshape(REACH, 1, T * N, O)
+        mt = m.reshape(REACH, 1, T * N, O).swapaxes(2, 3)
         if b == t == 0:
-            np.matmul(v, m, out=total)
+            np.matmul(mt, v, out=total)
             continue
-        np.matmul(v, m, out=term)
+        np.matmul(mt, v, out=term)
         np.add(total, term, out=total)
-    np.matmul(GT, total.reshape(REACH, TAPS * C * O), out=w.reshape(3, TAPS * C * O))
-    return w
+    return weight_taps(G1, total.reshape(REACH * TAPS, O, C))
 
 
 def image_tiles(rows: Array, b: int, B: int, t: int, T: int, NC: int, to: Array) -> Array:

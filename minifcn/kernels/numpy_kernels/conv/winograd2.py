@@ -26,11 +26,24 @@ import numpy as np
 from ....device import Array
 from ....shapes import Pair
 from ..memory import buffer
-from .winograd import AT, BT, REACH, TILE, A, G, blocks, each_tile, from_tiles, rows_of, tiles
+from .winograd import (
+    AT,
+    BT,
+    FLOAT,
+    REACH,
+    TILE,
+    A,
+    G,
+    blocks,
+    each_tile,
+    from_tiles,
+    rows_of,
+    tiles,
+    weight_places,
+    weight_taps,
+)
 
-FLOAT = np.dtype(np.float32)
 GG = np.kron(G, G).astype(FLOAT)  # 36 x 9: w -> G w G'
-GGT = np.ascontiguousarray(GG.T)
 PLACES = REACH * REACH
 
 CACHE = 600_000  # numbers in V and M of one block
@@ -45,8 +58,7 @@ def correlate(source: Array, w: Array, out: Array) -> None:
     if out.size == 0 or w.size == 0:
         out[...] = 0
         return
-    u = buffer((PLACES, C, O), FLOAT)
-    np.matmul(GG, w.reshape(9, C * O), out=u.reshape(PLACES, C * O))
+    u = weight_places(GG, w)
     rows, pixels = rows_of(source)[: P + 2, : (Q + 2) * N * C], rows_of(out)
     scratch = _Scratch(P, Q, N, C, O)
     for b, B, t, T in scratch.blocks:
@@ -65,27 +77,24 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
     """w[u,v,c,o] = sum_{i,j,n} source[i+u, j+v, n, c] g[i,j,n,o]; 3 3 C O."""
     (P, Q), N, O = size, g.shape[2], g.shape[3]
     C = source.shape[3]
-    w = buffer((3, 3, C, O), FLOAT)
-    if P * Q * N == 0 or w.size == 0:
-        w[...] = 0
-        return w
+    if P * Q * N * C * O == 0:
+        return np.zeros((3, 3, C, O), FLOAT)
     rows = rows_of(source)[: P + 2, : (Q + 2) * N * C]
     pixels = rows_of(g)[:P, : Q * N * O]
     scratch = _Scratch(P, Q, N, C, O)
-    total, term = buffer((PLACES, C, O), FLOAT), None
+    total, term = buffer((PLACES, O, C), FLOAT), None
     for b, B, t, T in scratch.blocks:
         v = scratch.tiles(BT, rows[TILE * b :, TILE * t * N * C :], B, T, scratch.v)
         m = scratch.tiles(A, pixels[TILE * b :, TILE * t * N * O :], B, T, scratch.m)
-        vt = v.reshape(PLACES, B * T * N, C).swapaxes(1, 2)
-        m = m.reshape(PLACES, B * T * N, O)
+        v = v.reshape(PLACES, B * T * N, C)
+        mt = m.reshape(PLACES, B * T * N, O).swapaxes(1, 2)
         if b == t == 0:
-            np.matmul(vt, m, out=total)
+            np.matmul(mt, v, out=total)
             continue
         term = buffer(total.shape, FLOAT) if term is None else term
-        np.matmul(vt, m, out=term)
+        np.matmul(mt, v, out=term)
         np.add(total, term, out=total)
-    np.matmul(GGT, total.reshape(PLACES, C * O), out=w.reshape(9, C * O))
-    return w
+    return weight_taps(GG, total)
 
 
 class _Scratch:
