@@ -38,8 +38,8 @@ def cases(quick: bool) -> dict[str, list[Case]]:
     """For each series its points; small ones where it need only run."""
     if quick:
         return {
-            "pixels": [(2 * H * 24, {"size": (2, H, 24)}) for H in (16, 32, 48)],
-            "batch": [(N, {"size": (N, 16, 24)}) for N in (1, 2, 4)],
+            "pixels": [(2 * H * 24, {"size": (2, H, 24)}) for H in (16, 32)],
+            "batch": [(N, {"size": (N, 16, 24)}) for N in (1, 2)],
             "channels": [(C, {"size": (2, 16, 24), "widths": (C, C, C)}) for C in (4, 8)],
             "processes": [(n, {"size": (2, 16, 24)}) for n in _process_counts()],
         }

@@ -16,7 +16,7 @@ import numpy as np
 from .library import Arrays, difference
 from .side import Running, Side, running
 
-LOSS = 1e-5  # relative
+LOSS = 5e-5  # relative; PyTorch in channels_last is off by 7e-6
 GRADIENT = 0.02  # of the vector of any one parameter
 OUTPUT = 1e-4
 
@@ -32,7 +32,7 @@ def check_training(sides: Sequence[Running], **options: Any) -> dict[str, Any]:
             got, ours = _asked(side, folder)
             off = {key: abs(got[key] - want[key]) / abs(want[key]) for key in want}
             gradient, whose = difference(ours, right)
-            if not (off["loss"] <= LOSS and off["next"] <= 10 * LOSS and gradient <= GRADIENT):
+            if not (off["loss"] <= LOSS and off["next"] <= 2 * LOSS and gradient <= GRADIENT):
                 raise SystemExit(
                     f"{side.side.title}: loss {got} against {want} in float64, gradient of "
                     f"{whose} off by {gradient:.1e}: not the same computation"

@@ -10,9 +10,13 @@ import io
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from minifcn.data import HotDogs, Loader
+from minifcn.train import Trainer
 
 from . import nets
 from .jobs import Job, Training
@@ -22,23 +26,18 @@ class ClosedError(Exception):
     """Nobody asks any more."""
 
 
-class Batches:
-    """A loader for Trainer: always the same batch, in shares of whole images, when asked for."""
+@dataclass(frozen=True)
+class Batches(Loader):
+    """A loader that hands out always the same batch, in shares of whole images, when asked for."""
 
-    def __init__(self, job: SharedTraining, rank: int = 0, size: int = 1) -> None:
-        self.job, self.rank, self.size = job, rank, size
-
-    def __len__(self) -> int:
-        return 1
-
-    def share(self, rank: int, size: int) -> Batches:
-        return Batches(self.job, rank, size)
+    job: Any = None
 
     def epoch(self, e: int, start: int = 0) -> Iterator[Any]:
-        job, count = self.job, len(self.job.images)
-        first, last = (count * k // self.size for k in (self.rank, self.rank + 1))
-        batch = job.images[first:last], job.labels[first:last]
-        return job.answered(batch) if self.rank == 0 else job.followed(batch, self.rank)
+        rank, size = self.part
+        count = len(self.job.images)
+        first, last = count * rank // size, count * (rank + 1) // size
+        batch = self.job.images[first:last], self.job.labels[first:last]
+        return self.job.followed(batch, rank) if rank else self.job.answered(batch)
 
 
 class SharedTraining(Job):
@@ -52,13 +51,11 @@ class SharedTraining(Job):
         size: tuple[int, int, int] = (8, 192, 256),
         widths: tuple[int, ...] = nets.WIDTHS,
     ) -> None:
-        from minifcn.train import Trainer
-
         alone = Training(name, threads, size=size, widths=widths)
         self.lib, self.net = alone.lib, alone.net
         self.images, self.labels = alone.images, alone.labels
         self.gates = [os.pipe() for _ in range(processes)]
-        loader: Any = Batches(self)
+        loader = Batches(HotDogs(size[0]), size[0], job=self)
         self.trainer = Trainer(
             self.net,
             alone.optimizer,
@@ -91,12 +88,19 @@ class SharedTraining(Job):
             loss, after = self.trainer.losses[-2:] if what == "compare" else (0.0, 0.0)
             compared = {"loss": loss, "next": after}
             self.pipes.say(answer={"seconds": seconds} if what == "run" else compared)
+        self.close_gates()  # or the workers wait on
         raise ClosedError
 
     def followed(self, batch: Any, rank: int) -> Iterator[Any]:
         """The batches of another process: one whenever the gate opens."""
+        self.close_gates()
         while os.read(self.gates[rank][0], 1):
             yield batch
+
+    def close_gates(self) -> None:
+        """This process's ends for opening them."""
+        for _, gate in self.gates:
+            os.close(gate)
 
 
 JOBS: dict[str, type[Job]] = {"shared training": SharedTraining}
