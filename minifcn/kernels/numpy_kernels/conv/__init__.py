@@ -20,7 +20,7 @@ from ....window import Window
 from ..memory import empty, framed
 from . import blocks, grids, planes, weights
 from .choose import Problem, choose, forced
-from .frame import reach, roomy
+from .frame import reach
 from .phases import along
 from .unfold import fold, unfold
 
@@ -28,13 +28,12 @@ __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 
 WHOLE = {"blocks": blocks, "planes": planes}  # see to everything themselves
 STRIDES = ("im2col", "depthwise")  # take any stride and dilation
-TILES = ("winograd1", "winograd2")  # read whole tiles, and so like zeros beyond the last pixel
 
 
 def conv2d(x: Array, w: Array, window: Window) -> Array:
     """y[n, o, i, j] = sum_{c,u,v} w[o, c, u, v] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], w.shape[0]
-    name, size, _ = _plan("conv2d", N, C, O, window, x.dtype.char, forced())
+    name, size = _plan("conv2d", N, C, O, window, x.dtype.char, forced())
     y: Array
     if name in WHOLE:
         y = WHOLE[name].conv2d(x, w, window)
@@ -49,7 +48,7 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
 def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     """x[n, c, h, k] = sum of g[n, o, i, j] w[o, c, u, v] over all taps that meet pixel (h, k)."""
     N, O, C = g.shape[0], g.shape[1], w.shape[1] * window.groups
-    name, _, size = _plan("conv_transpose2d", N, C, O, window, g.dtype.char, forced())
+    name, size = _plan("conv_transpose2d", N, C, O, window, g.dtype.char, forced())
     x: Array
     if name in WHOLE:
         x = WHOLE[name].conv_transpose2d(g, w, window)
@@ -73,13 +72,13 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
 def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     """w[o, c, u, v] = sum_{n,i,j} g[n, o, i, j] x[n, c', s i + d u - p, s j + d v - p]."""
     N, C, O = x.shape[0], x.shape[1], g.shape[1]
-    name, size, beyond = _plan("conv2d_weight", N, C, O, window, x.dtype.char, forced())
+    name, size = _plan("conv2d_weight", N, C, O, window, x.dtype.char, forced())
     w: Array
     if name in WHOLE:
         w = WHOLE[name].conv2d_weight(x, g, window)
         return w
     kernel, out, dilation = window.kernel, window.out, window.dilation
-    source, gp, way = framed(x, window.pad, size), framed(g, (0, 0), beyond), module(name)
+    source, gp, way = framed(x, window.pad, size), framed(g, (0, 0), window.out), module(name)
     if name in STRIDES:
         options = window.stride, dilation, window.groups
         w = way.correlate_weight(source, gp, kernel, out, *options)
@@ -93,19 +92,12 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
 @lru_cache(maxsize=4096)
 def _plan(
     direction: str, N: int, C: int, O: int, window: Window, dtype: str, wish: str | None
-) -> tuple[str, Pair, Pair]:
-    """The algorithm, and the frames that it reads of the image and of the output's side."""
+) -> tuple[str, Pair]:
+    """The algorithm, and the size of the frame that it reads."""
     name = choose(Problem(direction, N, C, O, window, dtype), wish).algorithm
-    size, out = reach(window), window.out
     if direction == "conv_transpose2d":
-        rows, columns = along(window, 0), along(window, 1)
-        near, out = (rows.near, columns.near), (rows.size, columns.size)
-        if name in TILES:
-            out = roomy(window.out, near, out, window.image)
-    elif name in TILES:
-        size = roomy(window.image, window.pad, size, out)
-        out = roomy(out, (0, 0), out, out)
-    return name, size, out
+        return name, (along(window, 0).size, along(window, 1).size)
+    return name, reach(window)
 
 
 def _correlate(

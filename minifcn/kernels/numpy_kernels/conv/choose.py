@@ -36,7 +36,13 @@ ALGORITHMS = (
     "blocks",
 )
 
-FEW = 4  # channels
+# Measured against each other on one core, with AVX2 and with AVX-512 products.
+FEW = 4  # channels up to which planes are the better columns
+NARROW = 8  # channels from which taps beat columns,
+MANY = 2048  # and pixels from which they do
+WIDE = 16  # channels on both sides from which Winograd's transforms pay,
+WORTH = 2_000_000  # and products for each tap from which they do
+SHORT = 64  # numbers in a pixel from which they pay along both axes
 
 
 class Problem(NamedTuple):
@@ -95,7 +101,8 @@ def choose(problem: Problem, forced: str | None = None) -> Choice:
     """The algorithm for a problem: the first rule that holds."""
     if forced is not None and fits(forced, problem):
         return Choice(forced, "forced by conv_algorithm")
-    window, N, C, O = problem.window, problem.N, problem.C, problem.O
+    direction, N, C, O, window, _ = problem
+    source = O if direction == "conv_transpose2d" else C  # channels of what is read
     if fits("pointwise", problem):
         return Choice("pointwise", "a 1x1 kernel with stride 1 is a matrix product as it lies")
     if fits("depthwise", problem):
@@ -108,11 +115,14 @@ def choose(problem: Problem, forced: str | None = None) -> Choice:
         return Choice("blocks", "the stride divides the kernel: all phases in one matrix product")
     if window.stride != (1, 1):
         return Choice("im2col", "columns take only the pixels that a stride meets")
-    P, Q = window.out
-    dh, dw = window.dilation
-    small = min(C, O) < 16 or N * P * Q < 1024 * dh * dw
-    if fits("winograd2", problem) and not small:
+    pixels = N * window.out[0] * window.out[1]
+    grid = pixels // (window.dilation[0] * window.dilation[1])
+    if fits("winograd2", problem) and min(C, O) >= WIDE and grid * C * O >= WORTH:
+        if N * max(C, O) < SHORT:
+            return Choice("winograd1", "half of the products; pixels too small for both axes")
         return Choice("winograd2", "a quarter of the products, on enough channels and pixels")
+    if source >= NARROW and pixels >= MANY:
+        return Choice("taps", "many pixels: a product for each tap, and no columns to copy")
     return Choice("im2col", "columns and one matrix product for each tile: the least overhead")
 
 
