@@ -81,12 +81,12 @@ def matrices(image: Array) -> Array:
 
 
 def products(w: Array) -> Array:
-    """w, KH KW C O, such that BLAS takes each tap as it lies; copied if it lies O C KH KW."""
+    """w, KH KW C O, such that BLAS takes each tap as it lies; copied if it lies as O C KH KW."""
     if w.itemsize in w.strides[2:]:
         return w
-    made = buffer((*w.shape[:2], w.shape[3], w.shape[2]), w.dtype)
-    np.copyto(made, w.swapaxes(2, 3))
-    return made.swapaxes(2, 3)
+    made = buffer(w.shape, w.dtype)
+    np.copyto(made, w)
+    return made
 
 
 def tiles(P: int, QN: int, size: int) -> Iterator[Tile]:

@@ -119,7 +119,7 @@ def from_tiles(made: Array, out: Array) -> None:
 
 
 def weight_places(t: Array, w: Array) -> Array:
-    """sum_{u,v} t[k, (u v)] w[u,v,c,o], t being K x 9, as K C O.
+    """sum_{u,v} t[k, (u v)] w[u,v,c,o], t being K x 9, as K C O in C order.
 
     w is read where it lies, as a view of O C 3 3 or of 3 3 C O, also with its taps walked from
     the last to the first.
@@ -127,12 +127,11 @@ def weight_places(t: Array, w: Array) -> Array:
     if w.strides[0] < 0:
         t, w = np.ascontiguousarray(t[:, ::-1]), w[::-1, ::-1]
     taps = w.reshape(9, *w.shape[2:])
-    turned = taps.strides[1] < taps.strides[2]  # O C 3 3
-    if turned:
-        taps = taps.swapaxes(1, 2)
+    if taps.itemsize not in (taps.strides[0], taps.strides[2]):
+        taps = np.ascontiguousarray(taps)  # BLAS takes no other order of 9 x O
     made = buffer((len(t), *taps.shape[1:]), FLOAT)
     np.matmul(t, taps.transpose(1, 0, 2), out=made.transpose(1, 0, 2))
-    return made.swapaxes(1, 2) if turned else made
+    return made
 
 
 def weight_taps(t: Array, places: Array) -> Array:
