@@ -20,12 +20,15 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """[--out DIR] [--seed N]."""
+    """[--out DIR] [--seed N] [--processes N]."""
     parser.add_argument(
         "--out", metavar="DIR", type=folder, default="demo", help="folder for the results (demo)"
     )
     parser.add_argument(
         "--seed", metavar="N", type=whole(0), default=0, help="other scenes, other weights (0)"
+    )
+    parser.add_argument(
+        "--processes", metavar="N", type=whole(1), default=1, help="share every step (1)"
     )
 
 
@@ -54,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         jitter=0.0,
         seed=arguments.seed,
     )
-    trainer, predictor = prepare(recipe, scenes, None)
+    trainer, predictor = prepare(recipe, scenes, None, processes=arguments.processes)
     with one_blas_thread():
         trainer.fit()
     if trainer.epoch < trainer.epochs:

@@ -31,7 +31,9 @@ class Progress:
         if self.out.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(
+            # Without the thread by which tqdm watches itself: processes fork where none runs.
+            bar: Any = type("Bar", (tqdm,), {"monitor_interval": 0})
+            self.bar = bar(
                 total=self.total,
                 initial=self.done,
                 desc=self.title,

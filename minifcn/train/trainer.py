@@ -86,6 +86,12 @@ class Trainer:
             raise ValueError(
                 f"Trainer: processes is {processes}, expected 1: this is no POSIX system"
             )
+        size = processes if communicator is None else communicator.size
+        if size > loader.batch_size:
+            raise ValueError(
+                f"Trainer: there are {size} processes, but batch_size of the loader is "
+                f"{loader.batch_size}, expected an image for each of them"
+            )
         if len(loader) < 1:
             raise ValueError("Trainer: the loader has no batches; batch_size exceeds the data set")
         self.model, self.optimizer, self.loader = model, optimizer, loader

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,17 +240,21 @@ def test_a_closed_pipe_is_silent_and_a_full_disk_is_one_line():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child process")
-def test_ctrl_c_stops_between_steps_and_resume_ends_with_the_same_weights(data, tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_ctrl_c_stops_between_steps_and_resume_ends_with_the_same_weights(
+    processes, data, tmp_path
+):
     # Many epochs, so that the signal comes in time on a busy machine too.
-    epochs = 150
+    epochs = 60
     many = ["--epochs", str(epochs), "--evaluate-every", str(epochs), "--batch-size", "3"]
     many += ["--width", "4", "--depth", "3"]
-    command = [sys.executable, "-m", "minifcn", "train", str(data), *many]
+    many += ["--processes", str(processes)]
+    command = [sys.executable, "-m", "minifcn", "train", str(data)]
     root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": root}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*command, "--out", str(whole)], check=True, env=environment)
-    process = subprocess.Popen([*command, "--out", str(broken)], env=environment)
+    subprocess.run([*command, *many, "--out", str(whole)], check=True, env=environment)
+    process = subprocess.Popen([*command, *many, "--out", str(broken)], env=environment)
     limit = time.monotonic() + 60
     while not (broken / "checkpoint.safetensors").exists() and time.monotonic() < limit:
         time.sleep(0.01)
@@ -260,6 +265,20 @@ def test_ctrl_c_stops_between_steps_and_resume_ends_with_the_same_weights(data, 
     subprocess.run([*command, "--out", str(broken), "--resume"], check=True, env=environment)
     weights = [folder / "model.safetensors" for folder in (whole, broken)]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_another_number_of_processes_may_go_on_and_is_said(run, data, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    assert main(["train", str(data), "--out", str(out), "--resume", "--processes", "2"]) == 0
+    error = capsys.readouterr().err
+    assert "begun with 1 process, so it goes on to other bits" in error and "2 processes" in error
+    assert json.loads((out / "recipe.json").read_text())["processes"] == 2
+
+
+def test_more_processes_than_photos_in_a_batch_are_refused(data, tmp_path, capsys):
+    assert main(["train", str(data), "--out", str(tmp_path), *TINY, "--processes", "4"]) == 1
+    assert "4 processes, but batch_size of the loader is 3" in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_the_shares_of_the_photos_that_were_drawn(run, tmp_path, monkeypatch, capsys):
