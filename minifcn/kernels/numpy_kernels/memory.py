@@ -36,6 +36,7 @@ SMALL = 16 << 10  # bytes; below it NumPy's own allocator is as fast
 ALIGN = 64  # bytes: a cache line
 LOOSE = 1.25  # a free piece serves a request this much smaller
 KEEP = 1.5  # live and free bytes together, as a multiple of the most that ever lived at once
+SPARE = 64 << 20  # bytes; so much more than has lived at once is always kept: small nets need it
 TILE = 4  # room makes height and width multiples of it, see winograd
 LEAST = 64  # pixels; smaller images get no room, which would outweigh them
 TINY = 8 << 10  # bytes; nor do these: it is less work to copy them than to manage the room
@@ -106,7 +107,8 @@ class _Pool:
 
     def new(self, size: int) -> Memory:
         size += ALIGN
-        self.drop(self.total + size - int(KEEP * max(self.most, self.total - self.idle + size)))
+        most = max(self.most, self.total - self.idle + size)
+        self.drop(self.total + size - max(int(KEEP * most), most + SPARE))
         try:
             memory = np.ndarray.__new__(Memory, (size,), np.uint8)
         except MemoryError:
