@@ -4,8 +4,8 @@ CPU time (process_time) of calls that take turns in one process: other programs 
 disturb it little, but it says nothing of two cores. The ratio is the sum of the three directions
 over that of PyTorch's better layout. The error is against float64, relative to the largest number.
 
-With --algorithms each algorithm is forced on each layer: a row where it gives other times than
-`choose`'s pick, that is, where it applies.
+With --algorithms a row follows for each algorithm that can do the layer, forced by
+mf.conv_algorithm; a dash where it cannot do a direction.
 
     python benchmarks/conv.py --algorithms --json benchmarks/results/conv.json
 """
@@ -16,7 +16,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from bench.report import finish, parser, table
 from threadpoolctl import threadpool_limits
 
 import minifcn as mf
+from minifcn.kernels.numpy_kernels.conv.choose import ALGORITHMS
 
 LEAST = 0.02  # CPU seconds of a sample
 HEAD = ("layer", "forward", "image", "weight", "sum ms", "NCHW", "ch.last", "/ best", "target",
@@ -56,22 +56,22 @@ def measure(sides: dict[str, Calls], rounds: int, least: float) -> dict[str, dic
     for (side, direction), values in samples.items():
         found[side][direction] = statistics.median(values)
     for row in found.values():
-        row["sum"] = sum(row[direction] for direction in DIRECTIONS)
+        if len(row) == len(DIRECTIONS):
+            row["sum"] = sum(row.values())
     return found
 
 
 def errors(calls: Calls, exact: Calls) -> dict[str, float]:
     """max |y - y64| / max |y64| of each direction."""
     found = {}
-    for direction in DIRECTIONS:
-        want = np.asarray(exact[direction]().numpy())
-        got = np.asarray(calls[direction]().numpy())
+    for direction, call in calls.items():
+        want, got = exact[direction]().numpy(), call().numpy()
         found[direction] = float(abs(got - want).max() / abs(want).max())
     return found
 
 
-def one_layer(layer: Layer, rounds: int, least: float, forced: list[str]) -> dict[str, Any]:
-    """All sides of one layer, and each algorithm that was asked for."""
+def one_layer(layer: Layer, rounds: int, least: float, force: bool) -> dict[str, Any]:
+    """All sides of one layer, and each algorithm that fits it, if asked."""
     ours = minifcn_calls(layer)
     exact = minifcn_calls(layer, np.float64)
     sides = {"minifcn": ours}
@@ -79,14 +79,18 @@ def one_layer(layer: Layer, rounds: int, least: float, forced: list[str]) -> dic
         exact = torch_calls(layer, double=True)
         sides["NCHW"] = torch_calls(layer)
         sides["channels_last"] = torch_calls(layer, channels_last=True)
-    for name in forced:
-        sides[f"forced {name}"] = {d: _forced(name, call) for d, call in ours.items()}
-    found: dict[str, Any] = {"times": measure(sides, rounds, least), "errors": {}}
-    for side, calls in sides.items():
-        if side not in ("NCHW", "channels_last"):
-            found["errors"][side] = errors(calls, exact)
-    found["algorithms"] = picked(layer)
-    times = found["times"]
+    found: dict[str, Any] = {"algorithms": picked(layer)}
+    for name in ALGORITHMS if force else ():
+        with mf.conv_algorithm(name):
+            fits = [d for d, algorithm in picked(layer).items() if algorithm == name]
+        if fits:
+            sides[name] = {d: forced(name, ours[d]) for d in fits}
+    found["CPU ms"] = times = measure(sides, rounds, least)
+    found["error"] = {
+        side: errors(calls, exact)
+        for side, calls in sides.items()
+        if side not in ("NCHW", "channels_last")
+    }
     if "NCHW" in times:
         best = min(times[layout]["sum"] for layout in ("NCHW", "channels_last"))
         found["ratio"] = times["minifcn"]["sum"] / best
@@ -94,48 +98,43 @@ def one_layer(layer: Layer, rounds: int, least: float, forced: list[str]) -> dic
     return found
 
 
-def _forced(name: str, call: Callable[[], Any]) -> Callable[[], Any]:
-    force = getattr(mf, "conv_algorithm", lambda _: nullcontext())
+def forced(name: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    """The same call, by the algorithm of that name."""
 
-    def forced() -> Any:
-        with force(name):
+    def by_name() -> Any:
+        with mf.conv_algorithm(name):
             return call()
 
-    return forced
+    return by_name
 
 
-def picked(layer: Layer) -> str:
-    """What `choose` takes for the three directions, if the engine can tell."""
-    if not hasattr(mf, "explain_choice"):
-        return ""
+def picked(layer: Layer) -> dict[str, str]:
+    """The algorithm of each direction."""
     x, w, _ = layer.shapes
-    return str(mf.explain_choice(x, w, stride=layer.stride, padding=layer.padding,
-                                 dilation=layer.dilation, groups=layer.groups,
-                                 transposed=layer.transposed))  # fmt: skip
-
-
-def algorithms() -> list[str]:
-    """Those that can be forced."""
-    return []
+    how = mf.explain_choice(x, w, layer.stride, layer.padding, layer.dilation, layer.groups,
+                            transposed=layer.transposed)  # fmt: skip
+    return {d: row.algorithm for d, row in zip(DIRECTIONS, how.rows, strict=True)}
 
 
 def rows_of(found: dict[str, dict[str, Any]]) -> list[list[Any]]:
     """A row for each layer, and one below it for each algorithm that was forced."""
     rows = []
     for name, result in found.items():
-        times = result["times"]
-        for side in times:
+        times = result["CPU ms"]
+        other = [times[k]["sum"] if k in times else None for k in ("NCHW", "channels_last")]
+        best = min((s for s in other if s), default=None)
+        for side, took in times.items():
             if side in ("NCHW", "channels_last"):
                 continue
             first = side == "minifcn"
-            ms = [times[side][key] for key in (*DIRECTIONS, "sum")]
-            other = [times[k]["sum"] if k in times else None for k in ("NCHW", "channels_last")]
-            best = min((s for s in other if s), default=None)
-            rows.append([name if first else f"    {side}", *ms, *(other if first else (None, None)),
-                         times[side]["sum"] / best if best else None,
+            whole = took.get("sum")
+            how = dict.fromkeys(result["algorithms"].values())  # each once, in order
+            rows.append([name if first else f"    {side}", *(took.get(d) for d in DIRECTIONS),
+                         whole, *(other if first else (None, None)),
+                         whole / best if best and whole else None,
                          result.get("target") if first else None,
-                         max(result["errors"][side].values()),
-                         result["algorithms"] if first else ""])  # fmt: skip
+                         max(result["error"][side].values()),
+                         ", ".join(how) if first else "forced"])  # fmt: skip
     return rows
 
 
@@ -172,12 +171,11 @@ def main() -> None:
             print(layer.name, file=sys.stderr, flush=True)
             shaped = layer.small() if arguments.quick else layer
             least = 0.0 if arguments.quick else LEAST
-            forced = algorithms() if arguments.algorithms else []
-            found[layer.name] = one_layer(shaped, rounds, least, forced)
+            found[layer.name] = one_layer(shaped, rounds, least, arguments.algorithms)
     print(table(HEAD, rows_of(found)))
     verdicts = [] if arguments.quick else [*judged(found)]
     print("\n".join(verdicts) or "toy sizes, or no PyTorch: nothing to judge")
-    finish({"CPU ms, 1 thread": found, "verdicts": verdicts}, arguments.json)
+    finish({"layers": found, "verdicts": verdicts}, arguments.json)
 
 
 if __name__ == "__main__":

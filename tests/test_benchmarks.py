@@ -46,7 +46,7 @@ def run(script: str, *arguments: str, torch: bool = False) -> str:
 
 SCRIPTS = {  # what its table must name
     "step.py": ("minifcn, 1 process", "2 processes", "PyTorch is not installed"),
-    "conv.py": ("3x3 depthwise", "transposed k32s16"),
+    "conv.py": ("3x3 depthwise", "transposed k32s16", "winograd2"),
     "infer.py": ("squeezenet", "fcn", "frames/s"),
     "memory.py": ("peak PSS", "minifcn, 1 process"),
     "scaling.py": ("pixels", "batch", "channels", "processes"),
@@ -64,7 +64,8 @@ def test_script_runs_at_toy_size(script: str, tmp_path: Path) -> None:
         pytest.skip("memory.py reads /proc, which only Linux has")
     path, plot = tmp_path / "result.json", tmp_path / "plot.png"
     draws = script in DRAW and importlib.util.find_spec("matplotlib") is not None
-    printed = run(script, "--json", str(path), *(["--plot", str(plot)] if draws else []))
+    more = ["--plot", str(plot)] if draws else ["--algorithms"] if script == "conv.py" else []
+    printed = run(script, "--json", str(path), *more)
     assert all(word in printed for word in SCRIPTS[script]), printed
     result = json.loads(path.read_text(encoding="utf-8"))
     assert set(result) >= {"machine", "versions", "command", "date"}
