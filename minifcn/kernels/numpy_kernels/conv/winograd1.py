@@ -42,7 +42,7 @@ TAPS = 3  # along W
 G1 = np.kron(G, np.eye(TAPS)).astype(FLOAT)  # 18 x 9: w -> G w
 
 CACHE = 300_000  # numbers in V, M and one tap's term of a block
-LEAST = 64  # pixels of a block's row
+LEAST = 128  # pixels of a block's row
 
 
 def correlate(source: Array, w: Array, out: Array) -> None:
@@ -75,25 +75,24 @@ def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array
     if P * Q * N * C * O == 0:
         return np.zeros((3, TAPS, C, O), FLOAT)
     rows, pixels = rows_of(source)[: P + 2], rows_of(g)[:P]
-    part = block(TILE, Q, N, C, O)  # one tile row
-    v_room = buffer((REACH * (part[1] + 2) * N * C,), FLOAT)
-    m_room = buffer((REACH * part[1] * N * O,), FLOAT)
-    total, term = buffer((2, REACH, TAPS, O, C), FLOAT)
-    item = FLOAT.itemsize
+    part = block(P, Q, N, C, O)
+    part = min(part[0], max(CACHE // (REACH * TAPS * C * O), 1)), part[1]  # room for the terms
+    v_room = buffer((part[0] * REACH * (part[1] + 2) * N * C,), FLOAT)
+    m_room = buffer((part[0] * REACH * part[1] * N * O,), FLOAT)
+    terms = buffer((part[0], REACH, TAPS, O, C), FLOAT)
+    total = buffer(terms.shape[1:], FLOAT)
+    total[...] = 0
     for b, B, t, T in blocks((tiles(P), Q), part):
         v = image_tiles(rows, b, B, t, T, N * C, v_room)
-        shape = (REACH, TAPS, T * N, C)
-        strides = ((T + 2) * N * C * item, N * C * item, C * item, item)
+        row, place, item = v.strides
+        shape, strides = (B, REACH, TAPS, T * N, C), (row, place, N * C * item, C * item, item)
         v = as_strided(v, shape, strides, writeable=False)
-        m = m_room[: REACH * T * N * O]
+        m = m_room[: B * REACH * T * N * O].reshape(B, REACH, T * N * O)
         y = pixels[TILE * b : TILE * (b + B), t * N * O : (t + T) * N * O]
-        each_tile(A, y, m.reshape(1, REACH, T * N * O))
-        mt = m.reshape(REACH, 1, T * N, O).swapaxes(2, 3)
-        if b == t == 0:
-            np.matmul(mt, v, out=total)
-            continue
-        np.matmul(mt, v, out=term)
-        np.add(total, term, out=total)
+        each_tile(A, y, m)
+        mt = m.reshape(B, REACH, 1, T * N, O).swapaxes(3, 4)
+        for term in np.matmul(mt, v, out=terms[:B]):
+            np.add(total, term, out=total)
     return weight_taps(G1, total.reshape(REACH * TAPS, O, C))
 
 
