@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...device import Array
+from ...shapes import Shape
 from .memory import empty
-from .rows import Scratch, blocks, folded, grid, image, row_sums, tiled
+from .rows import Scratch, blocks, channel_sums, folded, grid, image, narrow, row_sums, tiled
 
 __all__ = [
     "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_weight", "channel_affine",
@@ -41,10 +42,10 @@ def exact_moments(x: Array) -> tuple[Array, Array]:
     origin, var = _first_row(rows, C)
     if (np.square(origin) <= NEAR**2 * var).all():
         origin[:] = 0
-        sums, squares = folded(row_sums(rows), C), _products(rows, rows, C)
+        sums, squares = channel_sums(x), _products(rows, rows, x.shape)
     else:
         origin = origin.astype(x.dtype)  # exactly what the rows are measured from
-        sums, squares = _from_origin(rows, tiled(origin, x), C)
+        sums, squares = _from_origin(rows, tiled(origin, x), x.shape)
     rest = sums / M
     return origin + rest, np.maximum(squares / M - np.square(rest), 0)
 
@@ -57,28 +58,29 @@ def _first_row(rows: Array, C: int) -> tuple[Array, Array]:
     return mean, np.square(row, out=row).mean(0)
 
 
-def _from_origin(rows: Array, origin: Array, C: int) -> tuple[Array, Array]:
+def _from_origin(rows: Array, origin: Array, shape: Shape) -> tuple[Array, Array]:
     """(sum d, sum d^2) of d = x - origin."""
+    N, C = shape[:2]
     scratch, sums, squares = Scratch(rows.shape, rows.dtype), np.zeros(C), np.zeros(C)
     for (x,) in blocks(rows):
         d = scratch.like(x)
         np.subtract(x, origin, out=d)
-        sums += folded(row_sums(d), C)
-        squares += folded(_product(d, d), C)
+        sums += folded(row_sums(d, N * C), C)
+        squares += _product(d, d, N, C)
     return sums, squares
 
 
-def _product(a: Array, b: Array) -> Array:
-    """1 L: sum_hk a b of two blocks."""
-    sums: Array = np.einsum("hkl,hkl->l", a, b)
-    return sums[None]
+def _product(a: Array, b: Array, N: int, C: int) -> Array:
+    """C: sum a b of two blocks."""
+    return folded(np.einsum("hkl,hkl->l", narrow(a, N * C), narrow(b, N * C))[None], C)
 
 
-def _products(a: Array, b: Array, C: int) -> Array:
+def _products(a: Array, b: Array, shape: Shape) -> Array:
     """C: sum a b of two grids."""
+    N, C = shape[:2]
     total = np.zeros(C)
     for p, q in blocks(a, b):
-        total += folded(_product(p, q), C)
+        total += _product(p, q, N, C)
     return total
 
 
@@ -135,13 +137,13 @@ def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) 
     values, C = image(x), x.shape[1]
     g, rows, r = grid(image(gy)), grid(values), 1 / np.sqrt(var + eps)
     if _near(mean, var):
-        gw = _products(g, rows, C) - mean * folded(row_sums(g), C)
+        gw = _products(g, rows, values.shape) - mean * channel_sums(image(gy))
         return np.asarray(r * gw, x.dtype)
     scratch, origin, gw = Scratch(rows.shape, x.dtype), tiled(mean, values), np.zeros(C)
     for v, part in blocks(g, rows):
         d = scratch.like(part)
         np.subtract(part, origin, out=d)
-        gw += folded(_product(d, v), C)
+        gw += _product(d, v, x.shape[0], C)
     return np.asarray(r * gw, x.dtype)
 
 

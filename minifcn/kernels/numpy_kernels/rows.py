@@ -10,7 +10,7 @@ as long as the piece stays in the cache between them.
     channel_sums(x)   C: sums over all axes but 1
 
 Per-channel numbers are repeated to runs of some thousand: NumPy's inner loop over the 12 channels
-of a pixel would take longer to start than to run.
+of a pixel would take longer to start than to run. Sums take shorter runs, see `narrow`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from .memory import LEAST, SMALL, buffer, empty, pixels
 __all__: list[str] = []  # tools of kernels, not kernels
 
 PIECE = 1 << 16  # numbers; 256 KiB of float32: a few such blocks fit a second-level cache
-RUN = 1024  # numbers; 4 KiB of float32, and rarely more than 100 runs to be summed in a row
+RUN = 4096  # numbers; NumPy copies operands of shorter broadcast loops to buffers of its own
+SUMMED = 1024  # numbers; runs that are added up: so short that many of them meet in one sum
 
 Key = tuple[slice, slice]
 
@@ -80,11 +81,29 @@ def tiled(c: Array, x: Array) -> Array:
 
 @lru_cache(maxsize=256)
 def _run(N: int, C: int, W: int) -> int:
-    """N C numbers times the largest divisor k of W with which a run is not too long."""
+    """N C numbers times the least divisor k of W with which a run is long enough, or W itself."""
     pixel = N * C
     if pixel == 0 or W == 0:
         return 0
-    return pixel * max(k for k in range(1, W + 1) if W % k == 0 and (k == 1 or k * pixel <= RUN))
+    return pixel * min(k for k in range(1, W + 1) if W % k == 0 and (k == W or k * pixel > RUN))
+
+
+def narrow(rows: Array, pixel: int) -> Array:
+    """Some H K L of a grid in shorter runs, of whole pixels: a view."""
+    H, K, L = rows.shape
+    short = _short(L, pixel)
+    return rows.reshape(H, K * L // short if short else 0, short)
+
+
+@lru_cache(maxsize=256)
+def _short(L: int, pixel: int) -> int:
+    """The greatest divisor of L, in pixels, that is no more than SUMMED numbers, or one pixel."""
+    if L == 0:
+        return 0
+    count = L // pixel
+    return pixel * max(
+        k for k in range(1, count + 1) if count % k == 0 and (k == 1 or k * pixel <= SUMMED)
+    )
 
 
 @lru_cache(maxsize=256)
@@ -117,14 +136,15 @@ class Scratch:
 
 def channel_sums(x: Array) -> Array:
     """C: the sum over N, H and W of an image: of each row in x's dtype, of these in float64."""
-    return folded(row_sums(grid(x)), x.shape[1])
+    return folded(row_sums(grid(x), x.shape[0] * x.shape[1]), x.shape[1])
 
 
-def row_sums(x: Array) -> Array:
-    """H L: the sum over K of H K L, as a product with ones, which is one fast pass."""
-    H, K, L = x.shape
-    sums = buffer((H, 1, L), x.dtype)
-    np.matmul(_ones(K, x.dtype), x, out=sums)
+def row_sums(rows: Array, pixel: int) -> Array:
+    """H l: the sum over each row of a grid, as a product with ones, which is one fast pass."""
+    short = narrow(rows, pixel)
+    H, K, L = short.shape
+    sums = buffer((H, 1, L), rows.dtype)
+    np.matmul(_ones(K, rows.dtype), short, out=sums)
     return sums.reshape(H, L)
 
 

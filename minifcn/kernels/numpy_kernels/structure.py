@@ -45,7 +45,7 @@ def sum_to(x: Array, shape: Shape) -> Array:
 
 def _plane_sums(x: Array) -> Array:
     """N C: the sum over H and W, combined in float64."""
-    sums = row_sums(grid(x)).sum(0, dtype=np.float64)  # k N C
+    sums = row_sums(grid(x), x.shape[0] * x.shape[1]).sum(0, dtype=np.float64)  # k N C
     total: Array = sums.reshape(-1, *x.shape[:2]).sum(0)
     return total
 
