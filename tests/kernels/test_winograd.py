@@ -25,6 +25,73 @@ def test_the_matrices_are_the_correlation_in_rational_numbers() -> None:
                 assert y == (1 if k == i + u else 0), f"d[{k}] g[{u}] in y[{i}]"
 
 
+def cook(points: list[Fraction]) -> tuple[Any, Any, Any]:
+    """A', G, B' of the points and infinity, by polynomial interpolation, as float64."""
+    n = len(points)
+    at = [[p**i for p in points] + [Fraction(i == 3)] for i in range(4)]
+    g, bt = [], []
+    for k, p in enumerate(points):
+        others = [q for m, q in enumerate(points) if m != k]
+        scale = Fraction(1)
+        for q in others:
+            scale *= p - q
+        g.append([p**u / scale for u in range(3)])
+        bt.append([*product(others), Fraction(0)])
+    g.append([Fraction(0)] * 2 + [Fraction(1)])
+    bt.append(product(points))
+    assert len(bt) == n + 1
+    a, b, c = (np.array(m, dtype=np.float64) for m in (at, g, bt))
+    return a, b, c
+
+
+def product(roots: list[Fraction]) -> list[Fraction]:
+    """The coefficients of prod (x - root), lowest power first."""
+    found = [Fraction(1)]
+    for root in roots:
+        shifted, scaled = [Fraction(0), *found], [*found, Fraction(0)]
+        found = [a - root * b for a, b in zip(shifted, scaled, strict=True)]
+    return found
+
+
+OURS = [Fraction(a, 4) for a in (0, 3, -3, 6, -6)]
+USUAL = [Fraction(a) for a in (0, 1, -1, 2, -2)]
+
+
+def test_the_matrices_come_from_the_points_that_the_docstring_names() -> None:
+    for made, matrix in zip(cook(OURS), (winograd.AT, winograd.G, winograd.BT), strict=True):
+        np.testing.assert_allclose(matrix, made, rtol=1e-15)
+
+
+def test_our_points_are_several_times_as_accurate_as_the_usual_ones() -> None:
+    draw = np.random.default_rng(0).standard_normal
+    d, w = draw((200, 64, 6, 6)), draw((64, 3, 3))
+    exact = sum(
+        d[:, :, u : u + 4, v : v + 4] * w[:, u, v, None, None] for u in range(3) for v in range(3)
+    )
+    errors = []
+    for points in (OURS, USUAL):
+        at, g, bt = (m.astype(np.float32) for m in cook(points))
+        u = g @ w.astype(np.float32) @ g.T
+        m = (bt @ d.astype(np.float32) @ bt.T) * u
+        y = at @ m.sum(1) @ at.T
+        errors.append(np.abs(y - np.sum(exact, 1)).max())
+    assert 2.5 * errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("algorithm", [winograd1, winograd2])
+def test_infinity_spreads_no_further_than_its_tile(algorithm: Any) -> None:
+    source = np.zeros((14, 14, 1, 1), np.float32)
+    source[7, 9] = np.inf
+    out = np.empty((12, 12, 1, 1), np.float32)
+    with np.errstate(invalid="ignore"):
+        algorithm.correlate(source, np.ones((3, 3, 1, 1), np.float32), out)
+    finite = np.isfinite(out[:, :, 0, 0])
+    assert not finite[5:8, 7:10].any(), "who sees it, says so"
+    assert finite[:4].all()
+    assert finite[8:].all()
+    assert finite[:, :4].all()
+
+
 def test_image_and_result_matrices_are_exact_in_binary() -> None:
     for matrix in (winograd.AT, winograd.BT):
         for row in exact(matrix):
