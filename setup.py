@@ -23,12 +23,12 @@ def version() -> str:
 CORE = ["numpy>=2,<3", "pillow>=10.1", "safetensors>=0.4", "threadpoolctl>=3.5", "tqdm>=4.60"]
 
 EXTRAS = {
+    "mpi": ["mpi4py>=4"],  # a training on several machines
     # For rooms that are still to be built ("Rooms to come" in docs/architecture.md).
     "cuda12": ["cupy-cuda12x[ctk]>=14"],
     "cuda13": ["cupy-cuda13x[ctk]>=14"],
     "plots": ["matplotlib>=3.8"],
     "onnx": ["onnx>=1.16"],
-    "mpi": ["mpi4py>=4"],
     # For those who work on minifcn itself.
     "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
     # A formatter or a type checker of another minor release judges otherwise, so these are held.
