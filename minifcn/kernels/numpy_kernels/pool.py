@@ -34,7 +34,7 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     """
     KH, KW = window.kernel
     y = empty((*x.shape[:2], *window.out), x.dtype)
-    tap = empty(y.shape, np.min_scalar_type(KH * KW))
+    tap = empty(y.shape, np.uint8 if KH * KW < 256 else np.min_scalar_type(KH * KW))
     _contest(pixels(x), window, pixels(y), pixels(tap))
     if y.size and not y.min() > _lowest(x.dtype):
         _search(x, window, y, tap)
@@ -52,14 +52,15 @@ def _contest(x: Array, window: Window, y: Array, tap: Array) -> None:
         else:
             best[...] = _lowest(x.dtype)
         winner[...] = first
-        room = buffer(best.shape, np.bool_)
+        wins = buffer(best.shape, np.bool_)
         for t, out, image in meetings:
-            wins, value = room[out], x[image]
-            np.greater(value, best[out], out=wins)
-            np.maximum(value, best[out], out=best[out])
-            number = wins.view(tap.dtype) if tap.itemsize == 1 else wins.astype(tap.dtype)
-            number *= tap.dtype.type(t)
-            np.maximum(winner[out], number, out=winner[out])  # t grows: the last to win
+            value, top, number, won = x[image], best[out], winner[out], wins[out]
+            np.greater(value, top, out=won)
+            np.maximum(value, top, out=top)
+            new = won.view(tap.dtype) if tap.itemsize == 1 else won.astype(tap.dtype)
+            if t != 1:
+                np.multiply(new, t, out=new)
+            np.maximum(number, new, out=number)  # t grows: the last to win
 
 
 def _search(x: Array, window: Window, y: Array, tap: Array) -> None:

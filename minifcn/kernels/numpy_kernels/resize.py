@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...device import Array
+from .memory import empty
 
 __all__ = ["resample"]
 
@@ -36,14 +37,22 @@ def _along(x: Array, taps: Taps, axis: int) -> Array:
     """The map along one axis."""
     shape = list(x.shape)
     shape[axis] = len(taps)
-    y = np.zeros(shape, x.dtype)
+    y = empty(tuple(shape), x.dtype)
+    if not all(taps):
+        y[...] = 0
     for tap, outputs, inputs, weights in _moves(taps):
         target, part = _at(outputs, axis), x[_at(inputs, axis)]
         if weights is not None:
             column = weights.astype(x.dtype)
-            part = part * (column[:, None] if axis == -2 else column)
+            column = column[:, None] if axis == -2 else column
+            alone = tap == 0 and isinstance(outputs, slice)
+            part = np.multiply(part, column, out=y[target] if alone else empty(part.shape, x.dtype))
+            if alone:
+                continue
         if tap == 0:
             y[target] = part
+        elif isinstance(outputs, slice):
+            np.add(y[target], part, out=y[target])
         else:
             y[target] += part
     return y
