@@ -178,6 +178,8 @@ class Pow(Op):
 def _numbers(op: str, a: Any, b: Any) -> tuple[Tensor, Tensor]:
     """Both as tensors of one shape; whole numbers beside floating ones take their dtype."""
     a, b = promoted(a, b)
+    if a.shape == b.shape:
+        return a, b
     shape = broadcast_shapes(op, a=a.shape, b=b.shape)
     return broadcast_to(a, shape), broadcast_to(b, shape)
 

@@ -28,7 +28,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Every array is large, every image has room, pieces and runs are short."""
     for name in MODULES:
         module = importlib.import_module(f"{HOME}.{name}")
-        for constant, value in (("LEAST", 0), ("PIECE", 7), ("RUN", 6), ("SUMMED", 5)):
+        for constant, value in (("LEAST", 0), ("PIECE", 7), ("RUN", 6), ("SUMMED", 5), ("FEW", 0)):
             if hasattr(module, constant):
                 monkeypatch.setattr(module, constant, value)
         if hasattr(module, "SMALL") and name != "norm":
