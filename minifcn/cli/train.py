@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -113,8 +112,6 @@ def _train(arguments: argparse.Namespace, team: Any) -> int:
             f"{_count_processes(processes)}",
             file=sys.stderr,
         )
-    else:
-        trainer.out = open(os.devnull, "w")
     with one_blas_thread():
         trainer.fit()
     if team.rank > 0:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor, full_like
+from ..device import Array
 from .communicator import Communicator
 
 
@@ -67,19 +68,19 @@ class GradientSum:
     """Adds up the gradients of `parameters` over all processes, in one flat array per dtype."""
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
-        self.groups: list[tuple[list[Tensor], Any]] = []
-        by_dtype: dict[Any, list[Tensor]] = {}
+        self.groups: dict[Any, list[Tensor]] = {}
         for p in parameters:
-            by_dtype.setdefault(p.dtype, []).append(p)
-        for dtype, members in by_dtype.items():
-            count = len(members) + sum(p.numel() for p in members)
-            self.groups.append((members, np.empty(count, dtype)))
+            self.groups.setdefault(p.dtype, []).append(p)
+        self.flat: dict[Any, Array] = {}
 
     def __call__(self, team: Communicator) -> None:
         """Set every gradient to the sum of all processes'; one that nobody has stays None."""
         if team.size == 1:
             return
-        for members, flat in self.groups:
+        for dtype, members in self.groups.items():
+            if dtype not in self.flat:
+                self.flat[dtype] = np.empty(len(members) + sum(p.numel() for p in members), dtype)
+            flat = self.flat[dtype]
             for p, piece, place in self._pieces(members, flat):
                 flat[place] = p.grad is not None
                 piece[...] = 0 if p.grad is None else p.grad.data
@@ -92,7 +93,7 @@ class GradientSum:
                 p.grad.data[...] = piece
 
     @staticmethod
-    def _pieces(members: list[Tensor], flat: Any) -> Iterator[tuple[Tensor, Any, int]]:
+    def _pieces(members: list[Tensor], flat: Array) -> Iterator[tuple[Tensor, Array, int]]:
         """(parameter, its piece of `flat`, the place that says whether it has a gradient)."""
         end = len(members)
         for place, p in enumerate(members):

@@ -30,7 +30,7 @@ def take_streams(model: Module, states: list[State], rank: int) -> None:
 
 
 def gather_streams(model: Module, team: Communicator) -> list[State]:
-    """Where the streams of all processes stand, by rank."""
+    """Where the streams of all processes stand, by rank; each process must ask."""
     return [json.loads(text) for text in exchange(team, json.dumps(model.random_state()))]
 
 

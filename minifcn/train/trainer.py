@@ -13,6 +13,7 @@ agree on whether to go on. As all then make the same step, all parameters stay t
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import sys
@@ -174,16 +175,17 @@ class Trainer:
                 self._train(interrupt)
             else:
                 alone = self.team
-                with workers(self.processes, self._help, self.__getstate__()) as self.team:
-                    self._train(interrupt)
-                self.team = alone
+                try:
+                    with workers(self.processes, self._help, self.__getstate__()) as self.team:
+                        self._train(interrupt)
+                finally:
+                    self.team = alone
         return self.history
 
     def _help(self, team: Communicator) -> None:
-        """What the other processes of this machine do: the same, but silently."""
+        """What the other processes of this machine do: the same."""
         self.team = team
-        with open(os.devnull, "w") as self.out:
-            self._train(Interrupt())
+        self._train(Interrupt())
 
     def _train(self, interrupt: Interrupt) -> None:
         stopped = False
@@ -193,7 +195,8 @@ class Trainer:
             while self.epoch < self.epochs and not stopped:
                 (stopped,) = self._agree(interrupt.asked)
                 stopped = stopped or self._one_epoch(interrupt)
-        self.streams = gather_streams(self.model, self.team)
+        if self.team.size > 1:
+            self.streams = gather_streams(self.model, self.team)
         if stopped and self.epoch < self.epochs:
             self.save()
             self._say(
@@ -211,7 +214,7 @@ class Trainer:
         began = saved = time.monotonic()
         self.model.train()
         share = self.loader.share(self.team.rank, self.team.size)
-        with Progress(len(self.loader), title, self.batch, out=self.out) as bar:
+        with Progress(len(self.loader), title, self.batch, out=self._voice) as bar:
             for x, target in share.epoch(self.epoch, self.batch):
                 value = self.step(x, target)
                 self.losses.append(value)
@@ -268,15 +271,20 @@ class Trainer:
             store(self.run / CHECKPOINT, self)
 
     def resume(self) -> bool:
-        """Take the state from the run's folder; whether there was one."""
+        """Take the state from the run's folder; whether there was one. Process 0 is enough."""
         if self.run is None or not (self.run / CHECKPOINT).is_file():
             return False
         restore(self.run / CHECKPOINT, self)
         return True
 
+    @property
+    def _voice(self) -> TextIO:
+        """Where to print; process 0 speaks for all."""
+        return self.out if self.team.rank == 0 else io.StringIO()
+
     def _say(self, line: str) -> None:
-        self.out.write(line + "\n")
-        self.out.flush()
+        self._voice.write(line + "\n")
+        self._voice.flush()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a spawned process is sent."""

@@ -13,9 +13,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from minifcn import nn
 from minifcn.data import HotDogs, Loader
+from minifcn.modes import mode
 from minifcn.optim import SGD
 from minifcn.optim.schedule import Poly
 from minifcn.train import Trainer, WorkerError, workers
@@ -102,7 +104,10 @@ class Scores:
     shared: bool
 
     def __call__(self):
-        return {"workers": float(is_worker())}
+        pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen = np.array([1, is_worker(), max(pools)])
+        seen = mode.communicator.all_sum(seen) if mode.communicator else seen
+        return dict(zip(("asked", "workers", "threads"), seen.tolist(), strict=True))
 
 
 def left_behind():
@@ -179,6 +184,17 @@ def fails(processes, folder):
         make(processes, evaluate=evaluate).fit()
     except KeyError as error:
         return {"error": str(error), "seconds": time.monotonic() - began, "left": left_behind()}
+    return {}
+
+
+def explodes(processes, folder):
+    """An error that all processes meet is raised as it is."""
+    trainer = make(processes)
+    trainer.optimizer.param_groups[0]["lr"] = np.inf
+    try:
+        trainer.fit()
+    except FloatingPointError as error:
+        return {"error": str(error), "left": left_behind(), "alone": trainer.team.size == 1}
     return {}
 
 

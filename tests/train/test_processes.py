@@ -124,7 +124,14 @@ def test_a_worker_that_dies_stops_the_run_and_is_named(method, kind, words):
 def test_an_error_of_the_first_process_ends_the_others():
     got = run("fails", METHODS[0], 3)
     assert "no scores today" in got["error"]
-    assert got["seconds"] < 20 and got["left"] == 0 or METHODS[0] == "spawn"
+    assert got["seconds"] < 20
+    assert got["left"] == 0 or METHODS[0] == "spawn"
+
+
+def test_an_error_of_all_processes_is_raised_as_it_is():
+    got = run("explodes", METHODS[0], 2)
+    assert "use a smaller lr" in got["error"] and got["alone"]
+    assert got["left"] == 0 or METHODS[0] == "spawn"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -164,8 +171,10 @@ def test_what_cannot_be_sent_is_named():
 
 
 def test_scores_are_made_by_one_process_or_shared():
-    alone, shared = run("scores", METHODS[0], 2)
-    assert alone == shared == {"workers": 0.0}
+    """And each of them has one thread for its matrix products."""
+    alone, shared = run("scores", METHODS[0], 3)
+    assert alone == {"asked": 1, "workers": 0, "threads": 1}
+    assert shared == {"asked": 3, "workers": 2, "threads": 3}
 
 
 def test_a_process_forks_only_where_no_other_thread_runs(monkeypatch):

@@ -12,6 +12,7 @@ from minifcn.data import Classes, HotDogs, Loader, Normalize, Shrunk
 from minifcn.infer import Predictor
 from minifcn.optim import SGD
 from minifcn.optim.schedule import Poly
+from minifcn.train.communicator import together
 from minifcn.train.recipe import Recipe, class_weights, evaluate, prepare
 from minifcn.train.trainer import Trainer
 
@@ -92,6 +93,26 @@ def test_photos_of_several_sizes_train_together(void, scale):
     assert len(trainer.losses) == 4 and np.isfinite(trainer.losses).all()
     shapes = {x.shape[2:] for x, _ in trainer.loader.epoch(0)}
     assert shapes == {(24, 20) if void is None else (24, 40)}
+
+
+def test_processes_share_the_photos_of_an_evaluation(run):
+    scenes = HotDogs(5, (24, 32))
+    _, predictor = prepare(Recipe(epochs=1, width=4, depth=2), scenes, None)
+    seen: list[int] = []
+
+    class Noted(HotDogs):
+        def __getitem__(self, index):
+            seen.append(index)
+            return super().__getitem__(index)
+
+    def job(team):
+        with together(team):
+            return evaluate(predictor, Noted(5, (24, 32))).matrix
+
+    alone = evaluate(predictor, scenes).matrix
+    for matrix in run(3, job):
+        np.testing.assert_array_equal(matrix, alone)
+    assert sorted(seen) == [0, 1, 2, 3, 4]
 
 
 def one_by_one():

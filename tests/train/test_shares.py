@@ -19,10 +19,10 @@ from minifcn.train.trainer import Trainer
 VOID = 9
 
 
-def net(norm=True, regularizer=None):
+def net(norm=True, regularizer=None, sync=True):
     rng = np.random.default_rng(0)
     first = nn.Conv2d(3, 4, 3, padding=1, regularizer=regularizer, generator=rng)
-    middle = [nn.BatchNorm2d(4)] if norm else []
+    middle = [nn.BatchNorm2d(4, sync=sync)] if norm else []
     last = nn.Conv2d(4, 3, 1, generator=rng)
     return nn.Sequential(first, *middle, nn.ReLU(), last).double()
 
@@ -117,6 +117,24 @@ def test_a_regularizer_counts_once(run):
     compare(
         run, 4, 2, [0, 0, 0, 0], segmentation_loss(VOID), regularizer=lambda w: (w * w).sum() * 0.3
     )
+
+
+def test_batch_norm_without_sync_takes_each_share_by_itself(run):
+    """A share without an image too; the parameters stay alike all the same."""
+    x, target = scenes(2, [0, 0.5])
+
+    def job(team):
+        own = slice(2 * team.rank // 3, 2 * (team.rank + 1) // 3)
+        return stepped(x[own], target[own], segmentation_loss(VOID), team, sync=False)
+
+    several = run(3, job)
+    trained = [name for name in several[0][1] if "running" not in name]
+    for losses, state, _ in several:
+        assert losses == several[0][0] and np.isfinite(losses).all()
+        for name in trained:
+            np.testing.assert_array_equal(state[name], several[0][1][name])
+    together, _, _ = stepped(x, target, segmentation_loss(VOID))
+    assert abs(several[0][0][0] - together[0]) > 1e-6
 
 
 def test_parameters_without_a_gradient_are_left_alone(run):

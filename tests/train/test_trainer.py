@@ -14,6 +14,7 @@ from minifcn.data import Classes, HotDogs, Loader
 from minifcn.optim import SGD
 from minifcn.optim.schedule import Poly
 from minifcn.train import trainer as trainer_module
+from minifcn.train.communicator import One
 from minifcn.train.interrupt import Interrupt
 from minifcn.train.loss import segmentation_loss
 from minifcn.train.trainer import CHECKPOINT, Trainer
@@ -277,6 +278,17 @@ def test_evaluate_every_no_epoch_is_refused():
     trainer = make()
     with pytest.raises(ValueError, match="evaluate_every is 0, expected at least 1"):
         Trainer(trainer.model, trainer.optimizer, trainer.loader, epochs=1, evaluate_every=0)
+
+
+def test_impossible_numbers_of_processes_are_refused():
+    given = make()
+    parts = given.model, given.optimizer, given.loader
+    with pytest.raises(ValueError, match="processes is 0, expected at least 1"):
+        Trainer(*parts, epochs=1, processes=0)
+    with pytest.raises(ValueError, match="5 processes, but batch_size of the loader is 4"):
+        Trainer(*parts, epochs=1, processes=5)
+    with pytest.raises(ValueError, match="processes is 2 and communicator is given"):
+        Trainer(*parts, epochs=1, processes=2, communicator=One())
 
 
 def test_ctrl_c_in_the_last_evaluation_does_not_call_a_whole_run_stopped(monkeypatch):
