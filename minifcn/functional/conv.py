@@ -27,9 +27,16 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Pair, Shape, ShapeError, bind, whole
+from ..shapes import Pair, Shape, pair
 from ..window import Padding, Window
 from .bias import add_bias, check_bias
+from .conv_window import (
+    check_floating,
+    conv_window,
+    remembered,
+    transpose_window,
+    weight_window,
+)
 
 
 @dataclass(frozen=True)
@@ -153,26 +160,10 @@ def conv2d(
     [[[[21.0, 32.0], [54.0, 65.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
-    _check_floating("conv2d", x=x, weight=weight)
-    sizes = bind("conv2d", x=("N C H W", x.shape), weight=("O C/G KH KW", weight.shape))
-    groups = _check_groups("conv2d", "x", sizes["C"], groups)
-    if sizes["C"] != sizes["C/G"] * groups:
-        raise ShapeError(
-            f"conv2d: axis 1 (C/G) of weight is {sizes['C/G']}, but axis 1 (C) of x is "
-            f"{sizes['C']} and groups is {groups}, expected {sizes['C'] // groups}"
-            f"\n    x: N C H W           = {x.shape}\n    weight: O C/G KH KW  = {weight.shape}"
-        )
-    _check_groups("conv2d", "weight", sizes["O"], groups, "0 (O)")
-    window = Window.for_conv(
-        "conv2d",
-        (sizes["H"], sizes["W"]),
-        _kernel("conv2d", weight),
-        stride,
-        padding,
-        dilation,
-        groups,
-    )
-    bias = check_bias("conv2d", bias, weight, "O", sizes["O"])
+    check_floating("conv2d", x=x, weight=weight)
+    options = stride, padding, dilation, groups
+    window: Window = remembered(conv_window, x.shape, weight.shape, options)
+    bias = check_bias("conv2d", bias, weight, "O", weight.shape[0])
     return add_bias(Conv2d(window)(x, weight), bias)
 
 
@@ -206,21 +197,10 @@ def conv_transpose2d(
     [[[[1.0, 2.0, 13.0, 20.0, 30.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
-    _check_floating("conv_transpose2d", x=x, weight=weight)
-    sizes = bind("conv_transpose2d", x=("N O P Q", x.shape), weight=("O C/G KH KW", weight.shape))
-    groups = _check_groups("conv_transpose2d", "x", sizes["O"], groups, "1 (O)")
-    window = Window.for_transpose(
-        "conv_transpose2d",
-        (sizes["P"], sizes["Q"]),
-        _kernel("conv_transpose2d", weight),
-        stride,
-        padding,
-        output_padding,
-        output_size,
-        dilation,
-        groups,
-    )
-    bias = check_bias("conv_transpose2d", bias, weight, "C", sizes["C/G"] * groups)
+    check_floating("conv_transpose2d", x=x, weight=weight)
+    options = stride, padding, output_padding, groups, dilation, output_size
+    window: Window = remembered(transpose_window, x.shape, weight.shape, options)
+    bias = check_bias("conv_transpose2d", bias, weight, "C", weight.shape[1] * window.groups)
     return add_bias(ConvTranspose2d(window)(x, weight), bias)
 
 
@@ -240,59 +220,13 @@ def conv2d_weight(
     Shape   x: N C H W, g: N O P Q -> w: O C/G KH KW; P and Q are those of the convolution
     """
     x, g = as_tensor(x), as_tensor(g)
-    _check_floating("conv2d_weight", x=x, g=g)
-    sizes = bind("conv2d_weight", x=("N C H W", x.shape), g=("N O P Q", g.shape))
-    groups = _check_groups("conv2d_weight", "x", sizes["C"], groups)
-    _check_groups("conv2d_weight", "g", sizes["O"], groups, "1 (O)")
-    kernel = pair_of_kernel("conv2d_weight", kernel_size)
-    image = (sizes["H"], sizes["W"])
-    window = Window.for_conv("conv2d_weight", image, kernel, stride, padding, dilation, groups)
-    for axis, letter in ((2, "P"), (3, "Q")):
-        if g.shape[axis] != window.out[axis - 2]:
-            raise ShapeError(
-                f"conv2d_weight: axis {axis} ({letter}) of g is {g.shape[axis]}, expected "
-                f"{window.out[axis - 2]}, what the convolution gives from axis {axis} of x, "
-                f"{x.shape[axis]}"
-            )
+    check_floating("conv2d_weight", x=x, g=g)
+    options = (
+        pair("conv2d_weight", "kernel_size", kernel_size, 1),
+        stride,
+        padding,
+        dilation,
+        groups,
+    )
+    window: Window = remembered(weight_window, x.shape, g.shape, options)
     return Conv2dWeight(window)(x, g)
-
-
-def pair_of_kernel(op: str, kernel_size: object) -> Pair:
-    """kernel_size as (KH, KW), each at least 1."""
-    from ..shapes import pair
-
-    return pair(op, "kernel_size", kernel_size, 1)
-
-
-def _check_floating(op: str, **tensors: Tensor) -> None:
-    first, like = next(iter(tensors.items()))
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind != "f":
-            raise TypeError(
-                f"{op}: dtype of {name} is {tensor.dtype}, expected a floating type; "
-                f"convert it with .astype()"
-            )
-        if tensor.dtype != like.dtype:
-            raise TypeError(
-                f"{op}: dtype of {name} is {tensor.dtype}, but dtype of {first} is {like.dtype}; "
-                f"convert one with .astype()"
-            )
-
-
-def _kernel(op: str, weight: Tensor) -> Pair:
-    KH, KW = weight.shape[2:]
-    for axis, letter, size in ((2, "KH", KH), (3, "KW", KW)):
-        if size < 1:
-            raise ShapeError(
-                f"{op}: axis {axis} ({letter}) of weight is {size}, expected at least 1"
-            )
-    return KH, KW
-
-
-def _check_groups(op: str, name: str, size: int, groups: object, axis: str = "1 (C)") -> int:
-    count = whole(op, "groups", groups, 1)
-    if size % count:
-        raise ShapeError(
-            f"{op}: axis {axis} of {name} is {size}, expected a multiple of groups {count}"
-        )
-    return count

@@ -11,7 +11,14 @@ import minifcn as mf
 import minifcn.functional as F
 from minifcn import Window
 from minifcn.kernels.numpy_kernels import conv
-from minifcn.kernels.numpy_kernels.conv.choose import ALGORITHMS, Problem, choose, fits, forced
+from minifcn.kernels.numpy_kernels.conv.choose import (
+    ALGORITHMS,
+    Choice,
+    Problem,
+    choose,
+    fits,
+    forced,
+)
 
 DIRECTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight")
 
@@ -75,8 +82,13 @@ def test_explain_choice_tells_what_the_kernels_take(
     told = mf.explain_choice(x, weight, stride, 1, dilation, groups)
     assert told["conv2d"].algorithm == algorithm
     assert algorithm in str(told) and told["conv2d"].reason in str(told)
-    asked = []
-    monkeypatch.setattr(conv, "choose", lambda p, wish: asked.append(p) or choose(p, wish))
+    asked: list[Problem] = []
+
+    def noted(problem: Problem, wish: str | None) -> Choice:
+        asked.append(problem)
+        return choose(problem, wish)
+
+    monkeypatch.setattr(conv, "choose", noted)
     conv._plan.cache_clear()
     window = Window.for_conv("test", x[2:], weight[2:], stride, 1, dilation, groups)  # type: ignore[arg-type] # two numbers each
     for direction in DIRECTIONS:

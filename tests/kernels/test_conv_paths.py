@@ -64,6 +64,10 @@ def run(k: Any, direction: str, arrays: Any, window: Window) -> Any:
     return getattr(k, direction)(*inputs(direction, *arrays), window)
 
 
+def two(axes: list[int]) -> tuple[int, int]:
+    return axes[0], axes[1]
+
+
 @st.composite
 def sizes(draw: st.DrawFn, algorithm: str = "im2col") -> Sizes:
     """Kernels 1 to 5, strides, dilations, lopsided pads, groups; as far as `algorithm` fits."""
@@ -93,15 +97,8 @@ def sizes(draw: st.DrawFn, algorithm: str = "im2col") -> Sizes:
         far = draw(st.integers(-max(stride[axis], dilation[axis]), 3))  # < 0: pixels never read
         image[axis] = max(reach - near[axis] - far, 1)
     N = draw(st.integers(0, 3))
-    h, k = ((pair[0], pair[1]) for pair in (image, out))
     window = Window(
-        h,
-        k,
-        tuple(kernel),
-        tuple(stride),
-        tuple(dilation),
-        tuple(near),
-        groups,  # type: ignore[arg-type] # two numbers each
+        two(image), two(out), two(kernel), two(stride), two(dilation), two(near), groups
     )
     return Sizes(window, N, C, O)
 

@@ -248,6 +248,10 @@ def framed(x: Array, near: Pair, size: Pair) -> Array:
     frame = _in_room(x, ((top, bottom), (left, right)))
     if frame is None:
         frame = buffer((high, wide, N, C), x.dtype)
+        if frame.nbytes < SMALL:
+            frame[...] = 0  # one call instead of four
+            frame[top : top + H, left : left + W] = x.transpose(2, 3, 0, 1)
+            return frame
         _copy(frame[top : top + H, left : left + W], x)
     frame[:top] = 0
     frame[top + H :] = 0

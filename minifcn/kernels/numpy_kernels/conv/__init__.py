@@ -1,24 +1,37 @@
 """The convolution triad on the CPU: one file per way to compute it; choose.py says which.
 
-frame, phases, grids   a window as dense correlations: pad, split strides, split dilations
-weights, runs          the orders in which weights and pixels lie
-im2col, depthwise      ways for any stride and dilation
-blocks                 strides that divide the kernel
-pointwise, taps, winograd1, winograd2
-                       dense correlations: stride 1, no dilation
+    frame, phases, grids   a window as dense correlations: pads, strides and dilations taken apart
+    weights, runs          the orders in which weights and pixels lie
+    im2col, depthwise      ways that take any stride and dilation
+    blocks, planes         ways that see to the whole triad: stride divides kernel; few channels
+    taps                   stride 1 and any dilation
+    pointwise, winograd1, winograd2
+                           dense correlations: stride 1, no dilation
+
+A dense correlation reads pixels H W N C with zeros around them, and weights KH KW C O.
 """
 
 from __future__ import annotations
 
-import importlib
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
+from types import ModuleType
 
 from ....device import Array
 from ....shapes import Pair
 from ....window import Window
 from ..memory import empty, framed
-from . import blocks, grids, planes, weights
+from . import (
+    blocks,
+    depthwise,
+    grids,
+    im2col,
+    planes,
+    pointwise,
+    taps,
+    weights,
+    winograd1,
+    winograd2,
+)
 from .choose import Problem, choose, forced
 from .frame import reach
 from .phases import along
@@ -26,8 +39,13 @@ from .unfold import fold, unfold
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 
-WHOLE = {"blocks": blocks, "planes": planes}  # see to everything themselves
-STRIDES = ("im2col", "depthwise")  # take any stride and dilation
+WHOLE: dict[str, ModuleType] = {"blocks": blocks, "planes": planes}
+STRIDES: dict[str, ModuleType] = {"im2col": im2col, "depthwise": depthwise}
+DENSE: dict[str, grids.Dense] = {
+    "pointwise": pointwise,
+    "winograd1": winograd1,
+    "winograd2": winograd2,
+}
 
 
 def conv2d(x: Array, w: Array, window: Window) -> Array:
@@ -39,9 +57,9 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
         y = WHOLE[name].conv2d(x, w, window)
         return y
     y = empty((N, O, *window.out), x.dtype)
-    source, taps = framed(x, window.pad, size), weights.for_image(w)
+    source, wt = framed(x, window.pad, size), weights.for_image(w)
     out = y.transpose(2, 3, 0, 1)  # P Q N O
-    _correlate(name, source, taps, out, window.stride, window.dilation)
+    _correlate(name, source, wt, out, window.stride, window.dilation)
     return y
 
 
@@ -61,9 +79,9 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
             pixels = a.pixels(window.stride[0]), b.pixels(window.stride[1])
             part = x.transpose(2, 3, 0, 1)[pixels]  # of H W N C
             if a.size and b.size:
-                taps = weights.for_transpose(w[:, :, a.taps, b.taps], window.groups)
+                wt = weights.for_transpose(w[:, :, a.taps, b.taps], window.groups)
                 read = source[a.start :, b.start :]
-                _correlate(name, read, taps, part, (1, 1), (rows.dilation, columns.dilation))
+                _correlate(name, read, wt, part, (1, 1), (rows.dilation, columns.dilation))
             else:
                 part[...] = 0
     return x
@@ -78,14 +96,14 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
         w = WHOLE[name].conv2d_weight(x, g, window)
         return w
     kernel, out, dilation = window.kernel, window.out, window.dilation
-    source, gp, way = framed(x, window.pad, size), framed(g, (0, 0), window.out), module(name)
+    source, gp = framed(x, window.pad, size), framed(g, (0, 0), out)
     if name in STRIDES:
         options = window.stride, dilation, window.groups
-        w = way.correlate_weight(source, gp, kernel, out, *options)
+        w = STRIDES[name].correlate_weight(source, gp, kernel, out, *options)
     elif name == "taps":
-        w = way.correlate_weight(source, gp, kernel, out, dilation)
+        w = taps.correlate_weight(source, gp, kernel, out, dilation)
     else:
-        w = grids.correlate_weight(way, source, gp, kernel, out, dilation)
+        w = grids.correlate_weight(DENSE[name], source, gp, kernel, out, dilation)
     return weights.back(w)
 
 
@@ -104,16 +122,9 @@ def _correlate(
     name: str, source: Array, w: Array, out: Array, stride: Pair, dilation: Pair
 ) -> None:
     """out[i,j,n,o] = sum_{u,v,c} source[s i + d u, s j + d v, n, c'] w[u,v,c,o]."""
-    way = module(name)
     if name in STRIDES:
-        way.correlate(source, w, out, stride, dilation)
+        STRIDES[name].correlate(source, w, out, stride, dilation)
     elif name == "taps":
-        way.correlate(source, w, out, dilation)
+        taps.correlate(source, w, out, dilation)
     else:
-        grids.correlate(way, source, w, out, dilation)
-
-
-@cache
-def module(name: str) -> Any:
-    """The file of an algorithm, loaded when it is first chosen."""
-    return importlib.import_module(f".{name}", __name__)
+        grids.correlate(DENSE[name], source, w, out, dilation)

@@ -41,7 +41,9 @@ def by_rows(rows: Array) -> Array:
 def multiply(a: Array, w: Array, out: Array) -> None:
     """out = a . w: (rows cols N) x K times K x O, to rows cols N O that may lie apart."""
     rows, cols, N, O = out.shape
-    if (rows == 1 or cols * N >= FLAT) and has_runs(out):
+    if out.flags.c_contiguous:
+        np.matmul(a, w, out=out.reshape(rows * cols * N, O))
+    elif (rows == 1 or cols * N >= FLAT) and has_runs(out):
         np.matmul(a.reshape(rows, cols * N, -1), w, out=out.reshape(rows, cols * N, O))
     else:
         y = np.matmul(a, w, out=buffer((rows * cols * N, O), a.dtype))
