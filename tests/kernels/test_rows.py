@@ -4,6 +4,7 @@ The contract's samples are small and would never be cut; here everything is.
 """
 
 import importlib
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,26 @@ def test_the_contract_holds_on_short_pieces(case: Case, dtype: Any, lay: Any) ->
         size = np.abs(wanted).max(initial=1e-30) if wanted.dtype.kind == "f" else 0
         limit = TOLERANCE.get(got.dtype, 0) * size
         np.testing.assert_allclose(got, wanted, rtol=0, atol=limit)
+
+
+@pytest.mark.usefixtures("cut_small")
+@pytest.mark.parametrize("origin", [0.0, 20.0])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 2), (2, 2, 7), (0, 3, 2, 2)])
+def test_the_gradient_in_two_walks_equals_the_loops(shape: Any, origin: float) -> None:
+    """The one kernel that no operator calls by itself, see BatchNormRelu."""
+    rng = np.random.default_rng(0)
+    gy, y, x = rng.standard_normal((3, *shape))
+    x += origin
+    weight, mean, var = rng.standard_normal(shape[1]), *reference.moments(x)
+    M = x.size // shape[1] + 3  # others have three more values
+
+    def totals(gw: Any, gb: Any) -> Any:
+        return gw + 0.5, gb - 0.25
+
+    options = (gy, y, x, weight, mean, var, 0.1, M, totals)
+    fast, slow = (k.batch_norm_relu_grad(*options) for k in (numpy_kernels, reference))
+    for got, wanted in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
 
 
 def listed(out: Any) -> tuple[Any, ...]:
@@ -184,3 +205,17 @@ def test_a_training_step_takes_no_fresh_memory_once_it_is_warm() -> None:
     after = mf.memory_counts()
     assert after["fresh"] == before["fresh"]
     assert after["reused"] > before["reused"], "the step does use the memory that is counted"
+    assert after["converted"] == before["converted"], "no image changes its layout on the way"
+    tracemalloc.start()  # it sees NumPy's own arrays, and those of the pool when they are fresh
+    try:
+        image = mf.tensor(x)
+        tracemalloc.reset_peak()
+        held = tracemalloc.get_traced_memory()[0]
+        sgd.zero_grad()
+        F.cross_entropy(net(image), mf.tensor(target), ignore_index=255).backward()
+        sgd.step()
+        peak = tracemalloc.get_traced_memory()[1] - held
+    finally:
+        tracemalloc.stop()
+    labels, activation = target.nbytes, 2 * 16 * 96 * 128 * 4
+    assert peak <= labels + activation // 4, "a temporary as large as an image"
