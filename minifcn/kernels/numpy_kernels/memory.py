@@ -8,8 +8,8 @@ matrix (W N) x C for the matrix product, at every batch size.
     pixels(x)                     the same numbers seen as H W N C; a foreign layout is copied once
     framed(x, near, size)         H' W' N C: x with zeros around it
 
-Around its pixels a block has spare room, at least one pixel at every side. `framed` writes zeros
-into the room of x and hands out the whole: a convolution is padded for the price of the border.
+Around its pixels a block has spare room, one pixel at every side. `framed` writes zeros into the
+room of x and hands out the whole: a 3x3 convolution is padded for the price of the border.
 The room belongs to nobody, so whoever wants zeros there writes them, every time; and that it is
 there is the block's own record, never inferred from strides.
 
@@ -37,7 +37,7 @@ ALIGN = 64  # bytes: a cache line
 LOOSE = 1.25  # a free piece serves a request this much smaller
 KEEP = 1.5  # live and free bytes together, as a multiple of the most that ever lived at once
 SPARE = 64 << 20  # bytes; so much more than has lived at once is always kept: small nets need it
-TILE = 4  # room makes height and width multiples of it, see winograd
+ROOM = 1  # pixels at every side: what a 3x3 kernel with padding 1 looks at
 LEAST = 64  # pixels; smaller images get no room, which would outweigh them
 TINY = 8 << 10  # bytes; nor do these: it is less work to copy them than to manage the room
 
@@ -54,7 +54,6 @@ class Block(np.ndarray[Any, Any]):
     memory: Memory
     image: tuple[int, Shape] | None = None  # (address, N C H W) of the pixels, if there is room
     offset: int = 0  # bytes from the first byte to the first pixel
-    room: tuple[Pair, Pair] = ((0, 0), (0, 0))  # ((top, bottom), (left, right)), in pixels
 
     def __del__(self) -> None:
         memory = getattr(self, "memory", None)
@@ -173,15 +172,13 @@ def empty(shape: Shape, dtype: Any) -> Array:
     dtype = np.dtype(dtype)
     if H * W < LEAST or prod(shape) * dtype.itemsize < TINY:
         return buffer((H, W, N, C), dtype).transpose(2, 3, 0, 1)
-    bottom, right = 1 + -H % TILE, 1 + -W % TILE
     item = dtype.itemsize
     pixel = N * C * item
-    row = (W + 1 + right) * pixel
-    block = _pool.lend((H + 1 + bottom) * row)
-    offset = block.memory.start + row + pixel
-    x = np.ndarray(shape, dtype, block, offset, (C * item, item, row, pixel))
-    block.image, block.offset = (address(x), shape), offset
-    block.room = (1, bottom), (1, right)
+    row = (W + 2 * ROOM) * pixel
+    block = _pool.lend((H + 2 * ROOM) * row)
+    block.offset = block.memory.start + ROOM * (row + pixel)
+    x = np.ndarray(shape, dtype, block, block.offset, (C * item, item, row, pixel))
+    block.image = address(x), shape
     return x
 
 
@@ -245,7 +242,8 @@ def framed(x: Array, near: Pair, size: Pair) -> Array:
     bottom, right = high - top - H, wide - left - W
     if not (top or left or bottom or right):
         return pixels(x)
-    frame = _in_room(x, ((top, bottom), (left, right)))
+    fits = max(top, bottom, left, right) <= ROOM
+    frame = _in_room(x, (top, left), size) if fits else None
     if frame is None:
         frame = buffer((high, wide, N, C), x.dtype)
         if frame.nbytes < SMALL:
@@ -260,8 +258,8 @@ def framed(x: Array, near: Pair, size: Pair) -> Array:
     return frame
 
 
-def _in_room(x: Array, wanted: tuple[Pair, Pair]) -> Array | None:
-    """The frame around x in its own block, if x is all the block's pixels and the room is enough.
+def _in_room(x: Array, near: Pair, size: Pair) -> Array | None:
+    """The frame around x in its own block, if x is all the block's pixels.
 
     Only x itself will do: a crop of it has other pixels around it, not room.
     """
@@ -272,12 +270,9 @@ def _in_room(x: Array, wanted: tuple[Pair, Pair]) -> Array | None:
         return None
     if not lies_by_pixels(x):
         return None
-    ((top, bottom), (left, right)), room = wanted, block.room
-    if top > room[0][0] or bottom > room[0][1] or left > room[1][0] or right > room[1][1]:
-        return None
-    N, C, H, W = x.shape
+    N, C, _, W = x.shape
     pixel = N * C * x.itemsize
-    row = (W + room[1][0] + room[1][1]) * pixel
-    shape = (H + top + bottom, W + left + right, N, C)
+    row = (W + 2 * ROOM) * pixel
     strides = (row, pixel, C * x.itemsize, x.itemsize)
-    return np.ndarray(shape, x.dtype, block, block.offset - top * row - left * pixel, strides)
+    offset = block.offset - near[0] * row - near[1] * pixel
+    return np.ndarray((*size, N, C), x.dtype, block, offset, strides)
