@@ -6,6 +6,7 @@ import numpy as np
 
 from ...device import Array
 from ...shapes import Pair
+from .memory import buffer
 
 __all__ = ["adaptive_max_indices", "max_unpool2d", "plane_put", "plane_take"]
 
@@ -13,22 +14,24 @@ __all__ = ["adaptive_max_indices", "max_unpool2d", "plane_put", "plane_take"]
 def plane_take(x: Array, index: Array) -> Array:
     """y[n,c,i,j] = x[n, c, index[n,c,i,j]]."""
     N, C, P, Q = index.shape
-    flat = x.reshape(N, C, x.shape[2] * x.shape[3])
+    flat = _flat(x)
     y = np.take_along_axis(flat, index.reshape(N, C, P * Q), 2)
     return y.reshape(N, C, P, Q)
 
 
 def plane_put(g: Array, index: Array, image: Pair) -> Array:
     """x[n,c,k] = sum of g[n,c,i,j] over index[n,c,i,j] = k."""
-    x = np.zeros((*g.shape[:2], *image), g.dtype)
-    np.add.at(x.reshape(-1), _places(index, image), g.reshape(-1))
+    x = buffer((*g.shape[:2], *image), g.dtype)
+    x[...] = 0
+    np.add.at(x.reshape(-1), _places(index, image), _flat(g).reshape(-1))
     return x
 
 
 def max_unpool2d(g: Array, index: Array, image: Pair) -> Array:
     """x[n,c,k] = the last g[n,c,i,j] with index[n,c,i,j] = k, 0 if there is none."""
-    x = np.zeros((*g.shape[:2], *image), g.dtype)
-    x.reshape(-1)[_places(index, image)] = g.reshape(-1)  # NumPy writes in order
+    x = buffer((*g.shape[:2], *image), g.dtype)
+    x[...] = 0
+    x.reshape(-1)[_places(index, image)] = _flat(g).reshape(-1)  # NumPy writes in order
     return x
 
 
@@ -47,6 +50,16 @@ def adaptive_max_indices(x: Array, out: Pair) -> Array:
         h, w = np.divmod(best, right - left)
         index[:, :, i, j] = (top + h) * W + left + w
     return index
+
+
+def _flat(x: Array) -> Array:
+    """N C HW in C order, as the numbers count: planes are what these kernels are about."""
+    N, C, H, W = x.shape
+    if not x.flags.c_contiguous:
+        made = buffer(x.shape, x.dtype)
+        np.copyto(made, x)
+        x = made
+    return x.reshape(N, C, H * W)
 
 
 def _places(index: Array, image: Pair) -> Array:

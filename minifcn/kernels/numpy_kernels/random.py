@@ -6,19 +6,25 @@ import numpy as np
 
 from ...device import Array
 from ...shapes import Shape
+from .memory import buffer
+from .rows import result
 
 __all__ = ["dropout", "keep"]
 
 
 def keep(generator: np.random.Generator, shape: Shape, p: float) -> Array:
     """A mask that is False with probability p: one float32 draw per element, in row order."""
-    return np.asarray(generator.random(shape, np.float32) >= p)
+    draws, mask = buffer(shape, np.float32), buffer(shape, np.bool_)
+    generator.random(dtype=np.float32, out=draws)
+    np.greater_equal(draws, p, out=mask)
+    return mask
 
 
 def dropout(x: Array, mask: Array, p: float) -> Array:
     """x / (1 - p) where mask, else 0 x; with p = 1 nothing is kept, and nothing divided."""
-    factor = mask.astype(x.dtype)
+    y = result(x)
+    np.copyto(y, mask)
     if p < 1:
-        factor *= 1 / (1 - p)
-    factor *= x
-    return factor
+        np.multiply(y, 1 / (1 - p), out=y)
+    np.multiply(y, x, out=y)
+    return y
