@@ -73,7 +73,7 @@ def is_worker():
 
 @dataclass(frozen=True)
 class Trouble:
-    """Scenes; a worker that is asked for one does what `kind` says."""
+    """Scenes; the first worker that is asked for one does what `kind` says, all for "sleep"."""
 
     kind: str
     scenes: HotDogs = HotDogs(10, (24, 32))
@@ -84,16 +84,16 @@ class Trouble:
         return len(self.scenes)
 
     def __getitem__(self, index):
-        if is_worker():
+        if self.kind == "sleep" and is_worker():
+            os.write(1, f"{os.getpid()}\n".encode())  # whole: two workers speak at once
+            time.sleep(600)
+        if multiprocessing.current_process().name == "minifcn-1":
             if self.kind == "raise":
                 raise ValueError("scene is corrupt")
             if self.kind == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.kind == "exit":
                 os._exit(3)
-            if self.kind == "sleep":
-                os.write(1, f"{os.getpid()}\n".encode())  # whole: two workers speak at once
-                time.sleep(600)
         return self.scenes[index]
 
 
