@@ -5,7 +5,9 @@ that it fits, drawn by Hypothesis; one that is forced where it does not fit is n
 the answer is right all the same.
 """
 
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -323,6 +325,30 @@ def test_in_steady_state_no_memory_is_fresh(algorithm: str) -> None:
         after = mf.memory_counts()
     assert after["fresh"] == before["fresh"]
     assert after["converted"] == before["converted"]
+
+
+LARGE = {  # as LAID, with 150 KB of weights
+    name: Sizes(replace(case.window, groups=64 if name == "depthwise" else 1), 2, 64, 64)
+    for name, case in LAID.items()
+}
+
+
+@every_algorithm
+def test_in_steady_state_numpy_makes_no_large_array(algorithm: str) -> None:
+    """All that Python knows of is counted: a ufunc's buffers, 3 x 8192 numbers, and no weight."""
+    case = LARGE[algorithm]
+    x, w, g = case.arrays(np.float32)
+    arrays = in_room(x), w, in_room(g)
+    with mf.conv_algorithm(algorithm):
+        for direction in TRIAD:
+            for _ in range(3):
+                run(fast, direction, arrays, case.window)
+            tracemalloc.start()
+            try:
+                run(fast, direction, arrays, case.window)
+                assert tracemalloc.get_traced_memory()[1] <= 120_000, direction
+            finally:
+                tracemalloc.stop()
 
 
 # ---- the contract ------------------------------------------------------------------------------

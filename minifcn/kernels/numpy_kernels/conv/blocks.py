@@ -23,6 +23,7 @@ from ....shapes import Pair
 from ....window import Window
 from ..memory import buffer, empty, framed, pixels
 from . import im2col
+from .weights import in_order
 
 
 def fits(window: Window) -> bool:
@@ -38,7 +39,7 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
     """y[n, o, i, j]: the blocks correlated with T x T kernels."""
     y = empty((x.shape[0], w.shape[0], *window.out), x.dtype)
     wt = _split(w, window).transpose(2, 4, 3, 5, 1, 0)  # T T s s C O
-    wt = np.ascontiguousarray(wt).reshape(*_taps(window), -1, len(w))
+    wt = in_order(wt).reshape(*_taps(window), -1, len(w))
     im2col.correlate(_to_blocks(x, window), wt, y.transpose(2, 3, 0, 1))
     return y
 
@@ -47,7 +48,7 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     """x[n, c, h, k]: every block is a correlation of g."""
     N, (TH, TW) = len(g), _taps(window)
     flipped = _split(w, window)[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 3, 5, 1)  # T T O s s C
-    wt = np.ascontiguousarray(flipped).reshape(TH, TW, len(w), -1)
+    wt = in_order(flipped).reshape(TH, TW, len(w), -1)
     size = _count(window)
     blocks = buffer((*size, N, wt.shape[3]), g.dtype)
     source = framed(g, (TH - 1, TW - 1), (size[0] + TH - 1, size[1] + TW - 1))
@@ -64,7 +65,7 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     source = framed(g, (TH - 1, TW - 1), (size[0] + TH - 1, size[1] + TW - 1))
     made = im2col.correlate_weight(source, _to_blocks(x, window), (TH, TW), size)
     split = made.reshape(TH, TW, O, sh, sw, C)[::-1, ::-1].transpose(2, 5, 0, 3, 1, 4)
-    return np.ascontiguousarray(split).reshape(O, C, *window.kernel)
+    return in_order(split).reshape(O, C, *window.kernel)
 
 
 def _taps(window: Window) -> Pair:

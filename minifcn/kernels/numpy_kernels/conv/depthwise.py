@@ -17,6 +17,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ....device import Array
 from ....shapes import Pair
+from ..memory import buffer
 
 RUN = 1 << 14  # numbers of a tiled weight; several such runs stay in a core's cache
 
@@ -32,7 +33,9 @@ def correlate(
     width = 1  # pixels of a run
     if stride[1] == 1 and (Q == 1 or out.strides[1] == pixel * out.itemsize):
         width = min(max(RUN // pixel, 1), Q)
-    tiled = np.tile(w.reshape(KH, KW, C), (1, 1, width * N))  # KH KW run
+    tiled = buffer((KH, KW, width * N, C), w.dtype)
+    np.copyto(tiled, w)  # the same for every pixel: KH KW run
+    tiled = tiled.reshape(KH, KW, width * pixel)
     views = _windows(source, (KH, KW), (P, Q), stride, dilation)  # P Q KH KW (N C)
     row, column, item = *out.strides[:2], out.itemsize
     for j, count in ((0, Q // width), (Q // width * width, Q % width)):

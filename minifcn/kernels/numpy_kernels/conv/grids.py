@@ -16,6 +16,7 @@ from ....device import Array
 from ....shapes import Pair
 from ..memory import buffer
 from .runs import has_runs
+from .weights import zeros
 
 
 class Dense(Protocol):
@@ -44,13 +45,14 @@ def correlate_weight(
     """w[u,v,c,o] = sum_{i,j,n} source[i + d u, j + d v, n, c] g[i,j,n,o]; KH KW C O."""
     if dilation == (1, 1):
         return dense.correlate_weight(source, g, kernel, size)
-    w = np.zeros((*kernel, source.shape[3], g.shape[3]), g.dtype)
+    w = zeros((*kernel, source.shape[3], g.shape[3]), g.dtype)
     inner = g[: size[0], : size[1]]
     for grid in grids(dilation):
         part = inner[grid]
         if part.size:
             P, Q = part.shape[:2]
-            w += dense.correlate_weight(as_runs(source[grid]), as_runs(part), kernel, (P, Q))
+            part = dense.correlate_weight(as_runs(source[grid]), as_runs(part), kernel, (P, Q))
+            np.add(w, part, out=w)
     return w
 
 

@@ -26,6 +26,7 @@ from ....shapes import Pair, Shape
 from ..memory import SMALL, buffer
 from ..workspace import workspace_limit
 from .runs import matrix, multiply
+from .weights import add_product, in_order, zeros
 
 TILE = 1 << 19  # bytes of columns that stay in a core's cache
 LEAST = 256  # pixels; with fewer, the product reads the weight more often than the columns
@@ -44,7 +45,7 @@ def correlate(
     P, Q = out.shape[:2]
     G = source.shape[3] // CG
     view = windows(source, (KH, KW), (P, Q), stride, dilation)  # P Q N KH KW C
-    wm = w.reshape(-1, O) if G == 1 else _grouped(w, G)  # [G] (KH KW C/G) O/G
+    wm = in_order(w).reshape(-1, O) if G == 1 else _grouped(w, G)  # [G] (KH KW C/G) O/G
     for part in tiles(view.shape, view.itemsize):
         col, target = columns(view[part], G), out[part]  # [G] pixels (KH KW C/G)
         if G == 1:
@@ -68,7 +69,8 @@ def correlate_weight(
     """w[u,v,c,o] = sum_{i,j,n} source[s i + d u, s j + d v, n, c] g[i,j,n,o]; KH KW C/G O."""
     (P, Q), G = size, groups
     N, C, O = g.shape[2], source.shape[3], g.shape[3]
-    w = np.zeros((G, prod(kernel) * C // G, O // G), g.dtype)
+    w = zeros((G, prod(kernel) * C // G, O // G), g.dtype)
+    to = w if G > 1 else w[0]
     if w.size and P * Q * N:
         view = windows(source, kernel, size, stride, dilation)  # P Q N KH KW C
         for part in tiles(view.shape, view.itemsize):
@@ -76,9 +78,11 @@ def correlate_weight(
             gm = matrix(g[part])  # pixels O
             if G > 1:
                 gm = gm.reshape(-1, G, O // G).transpose(1, 0, 2)  # G pixels O/G
-            w += np.matmul(col.swapaxes(-1, -2), gm)
+            add_product(to, col.swapaxes(-1, -2), gm)
+    if G == 1:
+        return w.reshape(*kernel, C, O)
     split = w.reshape(G, *kernel, C // G, O // G).transpose(1, 2, 3, 0, 4)
-    return split.reshape(*kernel, C // G, O)
+    return in_order(split).reshape(*kernel, C // G, O)
 
 
 def windows(source: Array, kernel: Pair, size: Pair, stride: Pair, dilation: Pair) -> Array:
@@ -145,5 +149,6 @@ def _tiles(P: int, Q: int, N: int, pixel: int) -> Iterator[Part]:
 
 def _grouped(w: Array, groups: int) -> Array:
     """KH KW C/G O -> G (KH KW C/G) O/G."""
-    split = w.reshape(-1, groups, w.shape[3] // groups)
-    return np.ascontiguousarray(split.transpose(1, 0, 2))
+    KH, KW, CG, O = w.shape
+    split = w.reshape(KH, KW, CG, groups, O // groups).transpose(3, 0, 1, 2, 4)
+    return in_order(split).reshape(groups, KH * KW * CG, O // groups)

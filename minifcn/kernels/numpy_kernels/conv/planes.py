@@ -24,6 +24,7 @@ from ..memory import buffer, empty, framed
 from .frame import reach
 from .im2col import tiles
 from .runs import matrix, multiply
+from .weights import add_product, in_order, zeros
 
 
 def conv2d(x: Array, w: Array, window: Window) -> Array:
@@ -35,7 +36,7 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
         return y
     out = y.transpose(2, 3, 0, 1)  # P Q N O
     taps = _taps(_planes(x, window), window)
-    wm = np.ascontiguousarray(w.reshape(O, -1).T)  # (C KH KW) O
+    wm = in_order(w.transpose(1, 2, 3, 0)).reshape(-1, O)  # (C KH KW) O
     for rows, cols in tiles((*window.out, N, C, *window.kernel), x.itemsize):
         multiply(_columns(taps, rows, cols, N).T, wm, out[rows, cols])
     return y
@@ -44,13 +45,13 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
 def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     """w[o, c, u, v], summed over tiles of columns."""
     (N, C), O = x.shape[:2], g.shape[1]
-    w = np.zeros((C * prod(window.kernel), O), g.dtype)
+    w = zeros((C * prod(window.kernel), O), g.dtype)
     if g.size and x.size:
         gp = framed(g, (0, 0), window.out)  # P Q N O
         taps = _taps(_planes(x, window), window)
         for rows, cols in tiles((*window.out, N, C, *window.kernel), x.itemsize):
-            w += np.matmul(_columns(taps, rows, cols, N), matrix(gp[rows, cols]))
-    return np.ascontiguousarray(w.T).reshape(O, C, *window.kernel)
+            add_product(w, _columns(taps, rows, cols, N), matrix(gp[rows, cols]))
+    return in_order(w.T).reshape(O, C, *window.kernel)
 
 
 def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
@@ -63,7 +64,7 @@ def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     planes = _empty_planes(N, C, window, g.dtype)
     taps = _taps(planes, window)
     gp = framed(g, (0, 0), window.out)  # P Q N O
-    wm = np.ascontiguousarray(w.reshape(O, -1).T)  # (C KH KW) O
+    wm = in_order(w.transpose(1, 2, 3, 0)).reshape(-1, O)  # (C KH KW) O
     for rows, cols in tiles((*window.out, N, C, *window.kernel), g.itemsize):
         part = gp[rows, cols]
         high, wide = part.shape[:2]

@@ -15,6 +15,7 @@ from ....device import Array
 from ....shapes import Pair
 from ..memory import buffer
 from .runs import by_rows, has_runs, matrix
+from .weights import add_product, zeros
 
 SHORT = 64  # pixels; a product of fewer is dominated by its call
 
@@ -35,15 +36,14 @@ def correlate(source: Array, w: Array, out: Array) -> None:
 def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array:
     """w[0,0,c,o] = sum_{i,j,n} source[i,j,n,c] g[i,j,n,o]."""
     C, O = source.shape[3], g.shape[3]
+    made = zeros((C, O), g.dtype)
     if source.size == 0 or g.size == 0:
-        return np.zeros((1, 1, C, O), g.dtype)
-    made: Array
+        return made.reshape(1, 1, C, O)
     if source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(g)):
-        made = np.matmul(matrix(source).T, matrix(g))
+        np.matmul(matrix(source).T, matrix(g), out=made)
     else:
-        made = np.zeros((C, O), g.dtype)
         for a, b in zip(*_alike(source, g), strict=True):
-            made += a.T @ b
+            add_product(made, a.T, b)
     return made.reshape(1, 1, C, O)
 
 
