@@ -23,7 +23,7 @@ TASKS = {"squeezenet": (1, 224, 224), "fcn": (1, 360, 480)}
 QUICK = {"squeezenet": (1, 40, 32), "fcn": (1, 16, 24)}
 CALLS = {"squeezenet": 10, "fcn": 4}  # in a turn
 TARGET = 1.0  # of PyTorch eager NCHW
-HEAD = ("side", "frames/s", "median ms", "min ms", "/ NCHW", "/ channels_last", "others")
+HEAD = ("side", "frames/s", "median ms", "min ms", "/ NCHW", "/ channels_last", "quiet")
 
 
 def measure(net: str, quick: bool, rounds: int, patience: float) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def main() -> None:
         result[net] = measure(net, arguments.quick, rounds, patience_of(arguments))
         rows = [
             [title, row["frames/s"], 1e3 * row["median s"], 1e3 * row["min s"], row.get("NCHW"),
-             row.get("channels_last"), row["other load"]]
+             row.get("channels_last"), row["quiet turns"]]
             for title, row in result[net]["sides"].items()
         ]  # fmt: skip
         print(f"{net}, {' x '.join(map(str, result[net]['size N H W']))} (N x H x W)")

@@ -1,6 +1,6 @@
 """Peak memory of the training step of step.py, minifcn against PyTorch, each in its own process.
 
-PSS    sampled 100 times a second while the side trains, summed over its processes; the most
+PSS    sampled some 30 times a second while the side trains, summed over its processes; the most
 HWM    each process's own peak as Linux keeps it, summed (shared pages count in each)
 base   PSS before the first step: interpreter, library, weights, one batch
 

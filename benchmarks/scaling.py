@@ -26,7 +26,7 @@ LIMIT = 0.25
 PIXELS = ((48, 64), (96, 128), (144, 192), (192, 256), (288, 384))
 SMALL = (96, 128)
 LABELS = {
-    "pixels": "pixels of a batch of 8",
+    "pixels": "thousand pixels, in a batch of 8",
     "batch": "images of a batch, 96 x 128",
     "channels": "channels of the first stage, 8 x 96 x 128",
     "processes": "processes, 8 x 192 x 256",
@@ -105,23 +105,24 @@ def draw(result: dict[str, dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(result), figsize=(4.2 * len(result), 3.6))
-    for axis, (series, found) in zip(axes, result.items(), strict=True):
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 7))
+    for axis, (series, found) in zip(axes.flat, result.items(), strict=True):
+        unit = 1000 if series == "pixels" else 1
         n = np.array(found["n"], float)
         seconds = [took["median s"] for took in found["times"]]
         if "line" in found:
             ends = np.array([0, n.max() * 1.05])
             fitted = found["a"] + found["b"] * ends
-            axis.fill_between(ends, (1 - LIMIT) * fitted, (1 + LIMIT) * fitted, color="0.9")
-            axis.plot(ends, fitted, color="0.5", label="a + b n, and 25 % around it")
+            axis.fill_between(ends / unit, (1 - LIMIT) * fitted, (1 + LIMIT) * fitted, color="0.9")
+            axis.plot(ends / unit, fitted, color="0.5", label="a + b n, and 25 % around it")
             axis.legend(loc="upper left", frameon=False, fontsize=8)
-        axis.plot(n, seconds, "o" if "line" in found else "o-", color="tab:red")
+        axis.plot(n / unit, seconds, "o" if "line" in found else "o-", color="tab:red")
         axis.set_xlabel(LABELS[series])
         axis.set_ylabel("seconds per training step")
         axis.set_xlim(left=0)
-        axis.set_ylim(bottom=0)
-        if series == "processes":
-            axis.set_xticks(n)
+        axis.set_ylim(0, 1.1 * max([*seconds, *found.get("line", ())]))
+        if series != "pixels":
+            axis.set_xticks(found["n"])
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)

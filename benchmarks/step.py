@@ -27,7 +27,7 @@ TARGETS = {  # of PyTorch's: (default eager NCHW, its best mode)
     "processes": (0.85, 1.0),
     "one process": (None, 1.5),
 }
-HEAD = ("side", "median s", "min s", "/ NCHW", "/ best PyTorch", "CPU s", "page faults", "others")
+HEAD = ("side", "median s", "min s", "/ NCHW", "/ best PyTorch", "CPU s", "page faults", "quiet")
 
 
 def chosen(wanted: list[str] | None) -> tuple[list[Side], list[tuple[str, str]]]:
@@ -71,7 +71,7 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--rounds", type=int, help="turns of each side (9)")
     made.add_argument("--only", nargs="+", metavar="WORD", help="sides with one of these words")
-    made.add_argument("--others", action="store_true", help="autograd and tinygrad too (minutes)")
+    made.add_argument("--no-others", action="store_true", help="leave out autograd and tinygrad")
     arguments = made.parse_args()
     size = QUICK_SIZE if arguments.quick else SIZE
     rounds = arguments.rounds or (1 if arguments.quick else 9)
@@ -84,13 +84,13 @@ def main() -> None:
     for title, took in times.items():
         row, summary = found[title], took.summary()
         rows.append([title, took.median, took.least, row.get("NCHW"), row.get("best PyTorch"),
-                     summary["cpu s"], summary["page faults"], summary["other load"]])  # fmt: skip
+                     summary["cpu s"], summary["page faults"], took.quiet])  # fmt: skip
     print(table(HEAD, rows))
     for title, why in lacking:
         print(f"{title}: {why}")
     judged = [] if arguments.quick else verdicts(found)
     print("\n".join(judged) or "toy sizes, or no PyTorch: nothing to judge")
-    others = other_rows(arguments.quick) if arguments.others else {}
+    others = {} if arguments.quick or arguments.no_others else other_rows()
     for name, row in others.items():
         shape = " x ".join(map(str, row.get("size N H W", ())))
         print(

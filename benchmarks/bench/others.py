@@ -2,8 +2,8 @@
 
 Both are slow here, so they run on a smaller batch, with minifcn at the same size beside them. Their
 losses of the first two steps must be minifcn's. autograd has no fast convolution (its `convolve`
-makes all columns): here a convolution is a sum over its taps, one einsum each. tinygrad compiles
-the whole step (TinyJit) with clang.
+makes all columns): here a convolution is a sum over its taps, one matrix product each. tinygrad
+compiles the whole step (TinyJit) with clang, which must be installed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .machine import missing
 from .side import Running, Side, running
 from .turns import Times, one_turn
 
-SIZE, QUICK_SIZE = (2, 96, 128), (1, 16, 24)
-LIMIT = 240.0  # seconds that a side may take in all
+SIZE, COUNT = (2, 96, 128), 3
+LIMIT = 100.0  # seconds that a side may take in all
 LOSS = 1e-4
 
 
@@ -65,12 +65,19 @@ def _autograd_loss(p: Any, x: Any, labels: Any) -> Any:
     """Cross-entropy of the net's scores, every operator from autograd.numpy."""
     import autograd.numpy as anp
 
+    def taps(x: Any, w: Any, pairs: Any, H: int, W: int) -> Any:
+        """The sum over ((i, j), (u, v)): x shifted by (i, j), times w at (u, v)."""
+        pixels = sum(
+            anp.tensordot(x[:, :, i : i + H, j : j + W], w[:, :, u, v], ([1], [1]))
+            for (i, j), (u, v) in pairs
+        )  # N H W O
+        return anp.transpose(pixels, (0, 3, 1, 2))
+
     def conv(x: Any, w: Any, pad: int) -> Any:
         H, W = x.shape[2:]
         x = anp.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)), "constant")
-        taps = np.ndindex(w.shape[2:])
-        return sum(anp.einsum("nchw,oc->nohw", x[:, :, u : u + H, v : v + W], w[:, :, u, v])
-                   for u, v in taps)  # fmt: skip
+        places = list(np.ndindex(w.shape[2:]))
+        return taps(x, w, zip(places, places, strict=True), H, W)
 
     def norm(x: Any, weight: Any, bias: Any) -> Any:
         mean = anp.mean(x, axis=(0, 2, 3), keepdims=True)
@@ -78,19 +85,20 @@ def _autograd_loss(p: Any, x: Any, labels: Any) -> Any:
         shape = (1, -1, 1, 1)
         return (x - mean) / anp.sqrt(var + 1e-5) * weight.reshape(shape) + bias.reshape(shape)
 
-    def up(x: Any, w: Any) -> Any:  # pixel 2i + a gets the taps u = a + 1 (mod 2), see conv.py
-        N, C, H, W = x.shape
+    def up(x: Any, w: Any) -> Any:
+        """Kernel 4, stride 2: every phase of the result is a sum over four taps."""
+        N, _, H, W = x.shape
+        w = anp.transpose(w, (1, 0, 2, 3))  # O C KH KW
         x = anp.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), "constant")
-        taps = {0: ((0, 3), (1, 1)), 1: ((1, 2), (2, 0))}  # phase -> (row of padded x, row of w)
-        rows = []
+        rows = {0: ((0, 3), (1, 1)), 1: ((1, 2), (2, 0))}  # phase -> (row of padded x, row of w)
+        halves = []
         for a in (0, 1):
-            row = [
-                sum(anp.einsum("nchw,co->nohw", x[:, :, i : i + H, j : j + W], w[:, :, u, v])
-                    for i, u in taps[a] for j, v in taps[b])
+            phases = [
+                taps(x, w, [((i, j), (u, v)) for i, u in rows[a] for j, v in rows[b]], H, W)
                 for b in (0, 1)
-            ]  # fmt: skip
-            rows.append(anp.stack(row, axis=-1).reshape(N, w.shape[1], H, 2 * W))
-        return anp.stack(rows, axis=3).reshape(N, w.shape[1], 2 * H, 2 * W)
+            ]
+            halves.append(anp.stack(phases, axis=-1).reshape(N, len(w), H, 2 * W))
+        return anp.stack(halves, axis=3).reshape(N, len(w), 2 * H, 2 * W)
 
     scores = []
     stages = len(nets.WIDTHS)
@@ -180,21 +188,19 @@ def _tiny_scores(net: Any, x: Any) -> Any:
 JOBS: dict[str, type[Job]] = {"autograd": AutogradTraining, "tinygrad": TinygradTraining}
 
 
-def other_rows(quick: bool) -> dict[str, dict[str, Any]]:
+def other_rows(size: tuple[int, int, int] = SIZE) -> dict[str, dict[str, Any]]:
     """For each library: its times beside minifcn's at the same size, or why there are none."""
-    size = QUICK_SIZE if quick else SIZE
-    count = 1 if quick else 3
     found: dict[str, dict[str, Any]] = {}
     with running([Side("minifcn")], "training", size=size) as (ours,):
         losses = [ours.ask("once") for _ in range(2)]
-        reference = _timed(ours, count)
+        reference = _timed(ours)
     for name in ("autograd", "tinygrad"):
         if missing(name):
             found[name] = {"why not": f"{name} is not installed"}
             continue
         try:
-            took = _measured(name, size, losses, count)
-        except RuntimeError as error:
+            took = _measured(name, size, losses)
+        except (RuntimeError, OSError) as error:  # it cannot, or it was ended
             found[name] = {"why not": str(error).strip().splitlines()[-1]}
             continue
         found[name] = {
@@ -206,7 +212,7 @@ def other_rows(quick: bool) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _measured(name: str, size: tuple[int, int, int], losses: list[float], count: int) -> Times:
+def _measured(name: str, size: tuple[int, int, int], losses: list[float]) -> Times:
     """One library's times; it is ended when it takes too long."""
     side = Side(name, name, processes=1)
     child = Running(side, name, size=size)
@@ -217,13 +223,11 @@ def _measured(name: str, size: tuple[int, int, int], losses: list[float], count:
             got = child.ask("once")
             if not abs(got - want) <= LOSS * abs(want):
                 raise RuntimeError(f"loss {got}, minifcn's is {want}: not the same computation")
-        return _timed(child, count)
+        return _timed(child)
     finally:
         watch.cancel()
         child.close()
 
 
-def _timed(child: Running, count: int) -> Times:
-    times = Times()
-    one_turn(child, times, [child.pid], count, warm=1)
-    return times
+def _timed(child: Running) -> Times:
+    return Times([one_turn(child, [child.pid], COUNT, warm=1)])

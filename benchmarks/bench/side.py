@@ -98,6 +98,7 @@ class Running:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         environment.update({name: str(side.threads) for name in THREADS})
         environment.update(TUNED_MALLOC if side.tuned else {})
+        environment.setdefault("DEV", "CPU")  # tinygrad's device
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.child"],
             stdin=subprocess.PIPE,

@@ -38,7 +38,7 @@ def _field(pid: int, file: str, name: str) -> float:
 class Peak:
     """Within it, a thread looks at the PSS again and again, and keeps the most it saw."""
 
-    def __init__(self, sessions: set[int], every: float = 0.01) -> None:
+    def __init__(self, sessions: set[int], every: float = 0.03) -> None:
         self.sessions, self.every = sessions, every
         self.most, self.looks = 0.0, 0
         self.done = threading.Event()
