@@ -82,11 +82,11 @@ def target_weight(
 ) -> Array:
     """x sum_c q_c at every pixel; 0 where the label is ignored, even if x is infinite."""
     y, values, labels = _pixel_numbers(x), _by_rows(x), _by_rows(target)
-    out = _by_rows(y)
+    out, weights = _by_rows(y), _Weights(weight, smoothing)
     for place in _places(labels.shape, 1):
         ignored, label = _counted(labels[place], ignore_index)
-        np.multiply(values[place], _mass(weight, label, smoothing), out=out[place])
-        np.copyto(out[place], 0, where=ignored)
+        np.multiply(values[place], weights.mass(label), out=out[place])
+        _leave_out(out[place], ignored)
     return y
 
 
@@ -94,7 +94,9 @@ def nll_loss(x: Array, target: Array, weight: Array, ignore_index: int) -> Array
     """-k weight[label] x[label]; 0 inf is nan, as in PyTorch."""
     ignored, label = _counted(target, ignore_index)
     loss = weight[label] * x[_at(label)]
-    return np.where(ignored, x.dtype.type(0), -loss)
+    loss = np.asarray(np.negative(loss, out=loss))
+    _leave_out(loss, ignored)
+    return loss
 
 
 def nll_loss_grad(
@@ -104,7 +106,9 @@ def nll_loss_grad(
     ignored, label = _counted(target, ignore_index)
     gx = empty((target.shape[0], classes, *target.shape[1:]), gy.dtype)
     gx[...] = 0
-    gx[_at(label)] = np.where(ignored, gy.dtype.type(0), -weight[label] * gy)
+    own = np.asarray(-weight[label] * gy)
+    _leave_out(own, ignored)
+    gx[_at(label)] = own
     return gx
 
 
@@ -114,7 +118,7 @@ def cross_entropy(
     """The loss of every pixel; and for the gradient top = max_c x, total = sum_c e^z."""
     made = [_pixel_numbers(target, x.dtype) for _ in range(3)]
     losses, tops, totals = map(_by_rows, made)
-    labels, C = _by_rows(target), x.shape[1]
+    labels, C, weights = _by_rows(target), x.shape[1], _Weights(weight, smoothing)
     for place, z in _planes(x):
         ignored, label = _counted(labels[place], ignore_index)
         top = _largest(z)
@@ -127,10 +131,10 @@ def cross_entropy(
         totals[place] = total
         log_total = np.log(total, out=total)
         loss = np.subtract(log_total, hit, out=hit)
-        loss *= (1 - smoothing) * _weights(weight, label)
+        loss *= weights.own(label)
         if flat is not None:
             loss += smoothing * (weight.mean() * log_total - flat)
-        np.copyto(loss, 0, where=ignored)
+        _leave_out(loss, ignored)
         losses[place] = loss
     return made[0], made[1], made[2]
 
@@ -148,18 +152,19 @@ def cross_entropy_grad(
     """gx = gy (sum_j q_j softmax_c - q_c)."""
     gx, C = empty(x.shape, x.dtype), x.shape[1]
     gys, labels, tops, totals = map(_by_rows, (gy, target, top, total))
+    weights = _Weights(weight, smoothing)
     for place, z in _planes(x):
         ignored, label = _counted(labels[place], ignore_index)
         g = np.array(gys[place])
-        np.copyto(g, 0, where=ignored)
+        _leave_out(g, ignored)
         z -= tops[place].reshape(-1)
         np.exp(z, out=z)
-        share = g * _mass(weight, label, smoothing)
+        share = g * weights.mass(label)
         share /= totals[place]
         z *= share.reshape(-1)
         if smoothing:
             z -= weight[:, None] * (g * (smoothing / C)).reshape(-1)
-        g *= (1 - smoothing) * _weights(weight, label)
+        g *= weights.own(label)
         z.reshape(-1)[_own(label)] -= g.reshape(-1)
         _put(gx, place, z)
     return gx
@@ -208,13 +213,20 @@ def _largest(z: Array) -> Array:
     return top
 
 
-def _counted(target: Array, ignore_index: int) -> tuple[Array, Array]:
-    """(not k, label): which labels do not count, and labels that can be indices everywhere."""
+def _counted(target: Array, ignore_index: int) -> tuple[Array | None, Array]:
+    """(not k, label): which labels do not count, None for none; labels that can be indices."""
     ignored = target == ignore_index
     label = target.astype(np.intp)  # a copy
-    if ignored.any():
-        np.copyto(label, 0, where=ignored)
+    if not ignored.any():
+        return None, label
+    np.copyto(label, 0, where=ignored)
     return ignored, label
+
+
+def _leave_out(numbers: Array, ignored: Array | None) -> None:
+    """0 where the label does not count, whatever stood there."""
+    if ignored is not None:
+        np.copyto(numbers, 0, where=ignored)
 
 
 def _own(label: Array) -> Array:
@@ -229,16 +241,22 @@ def _count(size: int) -> Array:
     return np.arange(size)
 
 
-def _mass(weight: Array, label: Array, smoothing: float) -> Array:
-    """sum_c q_c where the label counts:  (1 - s) weight[label] + s mean(weight)."""
-    mass = (1 - smoothing) * _weights(weight, label)
-    return np.asarray(mass + smoothing * weight.mean()) if smoothing else mass
+class _Weights:
+    """(1 - s) weight[label] and the like; numbers where all classes weigh the same."""
 
+    def __init__(self, weight: Array, smoothing: float) -> None:
+        self.hard = (1 - smoothing) * weight
+        self.soft = smoothing * weight.mean() if smoothing else None
+        self.alike = weight.size > 0 and bool((weight == weight[0]).all())
 
-def _weights(weight: Array, label: Array) -> Array:
-    """weight[label]; one number where all classes weigh the same."""
-    alike = weight.size > 0 and bool((weight == weight[0]).all())
-    return np.asarray(weight[0]) if alike else weight.take(label)
+    def own(self, label: Array) -> Any:
+        """(1 - s) weight[label]."""
+        return self.hard[0] if self.alike else self.hard.take(label)
+
+    def mass(self, label: Array) -> Any:
+        """sum_c q_c where the label counts:  (1 - s) weight[label] + s mean(weight)."""
+        hard = self.own(label)
+        return hard if self.soft is None else hard + self.soft
 
 
 def _at(label: Array) -> tuple[Array, ...]:
