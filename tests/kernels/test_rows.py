@@ -130,7 +130,7 @@ def test_a_grid_and_its_tiles_fit_each_other(N: int, C: int, H: int, W: int) -> 
     grid += rows.tiled(c, x)
     plain = np.random.default_rng(0).standard_normal(x.shape) + c[:, None, None]
     np.testing.assert_array_equal(x, plain)
-    np.testing.assert_allclose(rows.channel_sums(x), plain.sum((0, 2, 3)), atol=1e-12)
+    np.testing.assert_allclose(rows.pixel_sums(x).by_channel(), plain.sum((0, 2, 3)), atol=1e-12)
 
 
 # ---- accuracy ------------------------------------------------------------------------------------

@@ -10,16 +10,18 @@ Where all means are as small as the deviations, no origin is subtracted: a pass 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...device import Array
-from ...shapes import Shape
+from .elementwise import cut
 from .memory import empty
-from .rows import Scratch, blocks, channel_sums, folded, grid, image, narrow, row_sums, tiled
+from .rows import Scratch, Sums, blocks, grid, image, tiled
 
 __all__ = [
-    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_weight", "channel_affine",
-    "channel_affine_relu", "moments",
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
+    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
 ]  # fmt: skip
 
 NEAR = 2.0  # deviations; an origin so near to the mean costs about as many roundings more
@@ -42,10 +44,8 @@ def exact_moments(x: Array) -> tuple[Array, Array]:
     origin, var = _first_row(rows, C)
     if (np.square(origin) <= NEAR**2 * var).all():
         origin[:] = 0
-        sums, squares = channel_sums(x), _products(rows, rows, x.shape)
-    else:
-        origin = origin.astype(x.dtype)  # exactly what the rows are measured from
-        sums, squares = _from_origin(rows, tiled(origin, x), x.shape)
+    origin = origin.astype(x.dtype)  # exactly what the rows are measured from
+    sums, squares = _power_sums(rows, origin, x)
     rest = sums / M
     return origin + rest, np.maximum(squares / M - np.square(rest), 0)
 
@@ -58,30 +58,15 @@ def _first_row(rows: Array, C: int) -> tuple[Array, Array]:
     return mean, np.square(row, out=row).mean(0)
 
 
-def _from_origin(rows: Array, origin: Array, shape: Shape) -> tuple[Array, Array]:
-    """(sum d, sum d^2) of d = x - origin."""
-    N, C = shape[:2]
-    scratch, sums, squares = Scratch(rows.shape, rows.dtype), np.zeros(C), np.zeros(C)
-    for (x,) in blocks(rows):
-        d = scratch.like(x)
-        np.subtract(x, origin, out=d)
-        sums += folded(row_sums(d, N * C), C)
-        squares += _product(d, d, N, C)
-    return sums, squares
-
-
-def _product(a: Array, b: Array, N: int, C: int) -> Array:
-    """C: sum a b of two blocks."""
-    return folded(np.einsum("hkl,hkl->l", narrow(a, N * C), narrow(b, N * C))[None], C)
-
-
-def _products(a: Array, b: Array, shape: Shape) -> Array:
-    """C: sum a b of two grids."""
-    N, C = shape[:2]
-    total = np.zeros(C)
-    for p, q in blocks(a, b):
-        total += _product(p, q, N, C)
-    return total
+def _power_sums(rows: Array, origin: Array, x: Array) -> tuple[Array, Array]:
+    """(sum d, sum d^2) of d = x - origin; rows: grid(x)."""
+    scratch, sums, squares = Scratch(rows.shape, x.dtype), Sums(rows, x.shape), Sums(rows, x.shape)
+    moved, tile = bool(origin.any()), tiled(origin, x)
+    for (part,) in blocks(rows):
+        d = np.subtract(part, tile, out=scratch.like(part)) if moved else part
+        sums.add(d)
+        squares.add_product(d, d)
+    return sums.by_channel(), squares.by_channel()
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
@@ -134,17 +119,17 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
 
 def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
     """gw = sum gy (x - mean) r."""
-    values, C = image(x), x.shape[1]
-    g, rows, r = grid(image(gy)), grid(values), 1 / np.sqrt(var + eps)
-    if _near(mean, var):
-        gw = _products(g, rows, values.shape) - mean * channel_sums(image(gy))
-        return np.asarray(r * gw, x.dtype)
-    scratch, origin, gw = Scratch(rows.shape, x.dtype), tiled(mean, values), np.zeros(C)
+    values, r = image(x), 1 / np.sqrt(var + eps)
+    g, rows = grid(image(gy)), grid(values)
+    gw, gb, near = Sums(rows, values.shape), Sums(rows, values.shape), _near(mean, var)
+    scratch, origin = Scratch(rows.shape, x.dtype), tiled(mean, values)
     for v, part in blocks(g, rows):
-        d = scratch.like(part)
-        np.subtract(part, origin, out=d)
-        gw += _product(d, v, x.shape[0], C)
-    return np.asarray(r * gw, x.dtype)
+        if near:
+            gw.add_product(part, v)
+            gb.add(v)
+        else:
+            gw.add_product(np.subtract(part, origin, out=scratch.like(part)), v)
+    return np.asarray(r * (gw.by_channel() - mean * gb.by_channel()), x.dtype)
 
 
 def batch_norm_grad(
@@ -160,14 +145,32 @@ def batch_norm_grad(
 ) -> Array:
     """gx = weight r (gy - gb/M - (x - mean) r gw/M),  M = values per channel."""
     values = image(x)
-    gx, rows = empty(values.shape, x.dtype), grid(values)
+    gx = empty(values.shape, x.dtype)
+    _input_rows(grid(gx), grid(image(gy)), values, weight, mean, var, gw, gb, eps, M)
+    return gx.reshape(x.shape)
+
+
+def _input_rows(
+    gx: Array,
+    gy: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    gw: Array,
+    gb: Array,
+    eps: float,
+    M: int,
+) -> None:
+    """batch_norm_grad of the grid gy into the grid gx, which may be the same."""
     r, M, near = 1 / np.sqrt(var + eps), max(M, 1), _near(mean, var)
     slope, level = -r * gw / M, -gb / M  # gx = weight r (gy + slope (x - mean) + level)
     if near:
         level = (level - mean.astype(np.float64) * slope).astype(x.dtype)
-    a, origin, slope, level = (tiled(c, values) for c in (weight * r, mean, slope, level))
+    a, origin, slope, level = (tiled(c, x) for c in (weight * r, mean, slope, level))
+    rows = grid(x)
     scratch = Scratch(rows.shape, x.dtype)
-    for to, g, part in blocks(grid(gx), grid(image(gy)), rows):
+    for to, g, part in blocks(gx, gy, rows):
         d = scratch.like(part)
         if near:
             np.multiply(part, slope, out=d)
@@ -177,4 +180,39 @@ def batch_norm_grad(
         np.add(d, level, out=d)
         np.add(g, d, out=to)
         np.multiply(to, a, out=to)
-    return gx.reshape(x.shape)
+
+
+def batch_norm_relu_grad(
+    gy: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    M: int,
+    totals: Callable[[Array, Array], tuple[Array, Array]],
+) -> tuple[Array, Array, Array]:
+    """(gx, gw, gb) of batch_norm_relu: relu_grad, both sums, and batch_norm_grad, in two walks.
+
+    `totals` adds up (gw, gb) over the processes that share the batch. Between the walks gx holds
+    what relu_grad gives.
+    """
+    values, r, near = image(x), 1 / np.sqrt(var + eps), _near(mean, var)
+    gx, origin = empty(values.shape, x.dtype), tiled(mean, values)
+    rows, out = grid(values), grid(gx)
+    products, plain = Sums(rows, values.shape), Sums(rows, values.shape)
+    drops, scratch = Scratch(rows.shape, np.bool_), Scratch(rows.shape, x.dtype)
+    for to, g, result, part in blocks(out, grid(image(gy)), grid(image(y)), rows):
+        drop = drops.like(result)
+        np.less_equal(result, 0, out=drop)
+        cut(g, drop, to)
+        d = part if near else np.subtract(part, origin, out=scratch.like(part))
+        products.add_product(to, d)
+        plain.add(to)
+    gw, gb = products.by_channel(), plain.by_channel()
+    if near:
+        gw -= mean * gb
+    sums = np.asarray(r * gw, x.dtype), gb.astype(x.dtype)
+    _input_rows(out, out, values, weight, mean, var, *totals(*sums), eps, M)
+    return gx.reshape(x.shape), *sums

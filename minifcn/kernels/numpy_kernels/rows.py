@@ -7,7 +7,7 @@ as long as the piece stays in the cache between them.
     pieces(shape)     keys that cut such an array into blocks of at most PIECE numbers
     grid(x)           H K L: every row as K runs of L = k N C numbers, k pixels long
     tiled(c, x)       L: one number per channel, repeated to go with a run of grid(x)
-    channel_sums(x)   C: sums over all axes but 1
+    pixel_sums(x)     sums over H and W, or N, H and W; Sums: of blocks
 
 Per-channel numbers are repeated to runs of some thousand: NumPy's inner loop over the 12 channels
 of a pixel would take longer to start than to run. Sums take shorter runs, see `narrow`.
@@ -134,32 +134,44 @@ class Scratch:
         return self.flat[: piece.size].reshape(piece.shape)
 
 
-def channel_sums(x: Array) -> Array:
-    """C: the sum over N, H and W of an image: of each row in x's dtype, of these in float64."""
-    return folded(row_sums(grid(x), x.shape[0] * x.shape[1]), x.shape[1])
+class Sums:
+    """Sums over the pixels of a grid's blocks: a block's in its dtype, these in float64."""
+
+    def __init__(self, rows: Array, shape: Shape) -> None:
+        self.pixel, self.C = shape[0] * shape[1], shape[1]
+        self.total = np.zeros(_short(rows.shape[2], self.pixel))
+
+    def add(self, a: Array) -> None:
+        """Add a block, as a product with ones, which is one fast pass."""
+        short = narrow(a, self.pixel)
+        self.total += np.matmul(_ones(short.shape[1], a.dtype), short).sum((0, 1))
+
+    def add_product(self, a: Array, b: Array) -> None:
+        """Add a b of two blocks."""
+        self.total += np.einsum("hkl,hkl->l", narrow(a, self.pixel), narrow(b, self.pixel))
+
+    def by_pixel(self) -> Array:
+        """N C, one after the other: the sums over H and W."""
+        sums: Array = self.total.reshape(-1, self.pixel).sum(0) if self.pixel else self.total
+        return sums
+
+    def by_channel(self) -> Array:
+        """C: the sums over N, H and W."""
+        return self.total.reshape(-1, self.C).sum(0) if self.total.size else np.zeros(self.C)
 
 
-def row_sums(rows: Array, pixel: int) -> Array:
-    """H l: the sum over each row of a grid, as a product with ones, which is one fast pass."""
-    short = narrow(rows, pixel)
-    H, K, L = short.shape
-    sums = buffer((H, 1, L), rows.dtype)
-    np.matmul(_ones(K, rows.dtype), short, out=sums)
-    return sums.reshape(H, L)
+def pixel_sums(x: Array) -> Sums:
+    """The sums of an image, in a Sums."""
+    rows = grid(x)
+    sums = Sums(rows, x.shape)
+    for (part,) in blocks(rows):
+        sums.add(part)
+    return sums
 
 
 @lru_cache(maxsize=64)
 def _ones(K: int, dtype: Any) -> Array:
     return np.ones((1, K), dtype)
-
-
-def folded(sums: Array, C: int) -> Array:
-    """... (k N C) summed to C, in float64."""
-    if sums.size == 0:
-        return np.zeros(C)
-    total = sums.reshape(-1, sums.shape[-1]).sum(0, dtype=np.float64)
-    folds: Array = total.reshape(-1, C).sum(0)
-    return folds
 
 
 def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:

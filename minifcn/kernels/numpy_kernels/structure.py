@@ -15,7 +15,7 @@ import numpy as np
 from ...device import Array
 from ...shapes import Shape
 from .memory import SMALL, buffer, empty
-from .rows import channel_sums, grid, row_sums
+from .rows import pixel_sums
 
 __all__ = [
     "amax", "amin", "argmax", "argmin", "broadcast_to", "concatenate", "extent", "get_slice",
@@ -37,17 +37,10 @@ def sum_to(x: Array, shape: Shape) -> Array:
         return x
     if x.ndim == 4 and x.dtype.kind == "f" and x.nbytes >= SMALL:
         if axes == (0, 2, 3):
-            return channel_sums(x).astype(x.dtype).reshape(shape)
+            return pixel_sums(x).by_channel().astype(x.dtype).reshape(shape)
         if axes == (2, 3):
-            return _plane_sums(x).astype(x.dtype).reshape(shape)
+            return pixel_sums(x).by_pixel().astype(x.dtype).reshape(shape)
     return np.asarray(x.sum(axis=axes, keepdims=True))
-
-
-def _plane_sums(x: Array) -> Array:
-    """N C: the sum over H and W, combined in float64."""
-    sums = row_sums(grid(x), x.shape[0] * x.shape[1]).sum(0, dtype=np.float64)  # k N C
-    total: Array = sums.reshape(-1, *x.shape[:2]).sum(0)
-    return total
 
 
 def reshape(x: Array, shape: Shape) -> Array:
