@@ -16,13 +16,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-
 from ....device import Array
 from ....shapes import Pair
 from ....window import Window
 from ..memory import buffer, empty, framed, pixels
-from . import im2col
+from . import im2col, taps
+from .runs import copy_runs
 from .weights import in_order
 
 
@@ -40,7 +39,7 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
     y = empty((x.shape[0], w.shape[0], *window.out), x.dtype)
     wt = _split(w, window).transpose(2, 4, 3, 5, 1, 0)  # T T s s C O
     wt = in_order(wt).reshape(*_taps(window), -1, len(w))
-    im2col.correlate(_to_blocks(x, window), wt, y.transpose(2, 3, 0, 1))
+    taps.correlate(_to_blocks(x, window), wt, y.transpose(2, 3, 0, 1))  # blocks are wide
     return y
 
 
@@ -135,7 +134,8 @@ def _copy(image: Array, blocks: Array, window: Window, back: bool) -> None:
             cut = split[a.blocks, b.blocks, :, a.inside, b.inside]  # i j N a b C
             i, j, _, h, k, _ = cut.shape
             part = image[a.image, b.image].reshape(i, h, j, k, N, C)  # a view: axes only split
+            cut = cut.transpose(0, 3, 1, 4, 2, 5)
             if back:
-                np.copyto(part, cut.transpose(0, 3, 1, 4, 2, 5))
+                copy_runs(part, cut)
             else:
-                np.copyto(cut.transpose(0, 3, 1, 4, 2, 5), part)
+                copy_runs(cut, part)

@@ -15,7 +15,6 @@ Cost    P Q N O KH KW C/G multiply-adds and P Q N KH KW C copies each
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cache
 from math import prod
 
 import numpy as np
@@ -25,7 +24,7 @@ from ....device import Array
 from ....shapes import Pair, Shape
 from ..memory import SMALL, buffer
 from ..workspace import workspace_limit
-from .runs import matrix, multiply
+from .runs import copy_runs, matrix, multiply
 from .weights import add_product, in_order, zeros
 
 TILE = 1 << 19  # bytes of columns that stay in a core's cache
@@ -109,20 +108,6 @@ def columns(view: Array, groups: int) -> Array:
     col = buffer((groups, *view.shape[:5], C // groups), view.dtype)
     copy_runs(col, split.transpose(5, 0, 1, 2, 3, 4, 6))
     return col.reshape(groups, *shape)
-
-
-def copy_runs(to: Array, given: Array) -> None:
-    """Copy arrays of runs; moved as single items, short runs take half the time."""
-    run, item = given.shape[-1], given.itemsize
-    if run > 1 and given.strides[-1] == to.strides[-1] == item:
-        whole = _bytes(run * item)
-        to, given = to.view(whole), given.view(whole)
-    np.copyto(to, given)
-
-
-@cache
-def _bytes(count: int) -> np.dtype[np.void]:
-    return np.dtype((np.void, count))
 
 
 def tiles(shape: Shape, itemsize: int) -> Iterable[Part]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from ....device import Array
@@ -48,3 +50,17 @@ def multiply(a: Array, w: Array, out: Array) -> None:
     else:
         y = np.matmul(a, w, out=buffer((rows * cols * N, O), a.dtype))
         np.copyto(out, y.reshape(out.shape))
+
+
+def copy_runs(to: Array, given: Array) -> None:
+    """Copy arrays of runs; moved as single items, short runs take half the time."""
+    run, item = given.shape[-1], given.itemsize
+    if run > 1 and given.strides[-1] == to.strides[-1] == item:
+        whole = _bytes(run * item)
+        to, given = to.view(whole), given.view(whole)
+    np.copyto(to, given)
+
+
+@cache
+def _bytes(count: int) -> np.dtype[np.void]:
+    return np.dtype((np.void, count))
