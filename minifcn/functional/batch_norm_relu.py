@@ -4,7 +4,8 @@ r"""batch_norm_relu: batch normalisation and ReLU in one pass; layers find the p
     channel_affine_relu   y = max((x - origin) scale + shift, 0)
 
 y tells where the gradient stops, as ReLU's own y does; behind that it is batch_norm's, or that of
-channel_affine, of every order. What lies between the two is never stored.
+channel_affine, of every order. What lies between the two is never stored. A first derivative that
+nobody differentiates again is made by one kernel; it is the same but for rounding.
 
 Shape   x, y: N C ...    all others: C
 """
@@ -15,8 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor
 from ..device import Array
+from ..modes import mode
 from ..samples import draw
 from ..shapes import Shape
 from .activation import ReluGrad
@@ -42,8 +45,21 @@ class BatchNormRelu(Op):
     def vjp(
         self, gy: Tensor, y: Tensor, x: Tensor, weight: Tensor, mean: Tensor, var: Tensor
     ) -> Entries:
-        g = ReluGrad()(gy, y.detach())
-        return *self.batch.entries(g, x, weight, mean, var), None, None
+        if mode.recording or mode.trace:  # somebody wants to see operators
+            g = ReluGrad()(gy, y.detach())
+            return *self.batch.entries(g, x, weight, mean, var), None, None
+        return *self._at_once(gy, y, x, weight, mean, var), None, None
+
+    def _at_once(self, gy: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of x, weight and bias by one kernel: a third of the memory traffic less."""
+        arrays = [t.data for t in (gy, *others)]
+        k = kernels.of("batch_norm_relu", arrays)
+
+        def totals(*sums: Array) -> list[Array]:
+            return [t.data for t in self.batch.totals(*map(Tensor, sums))]
+
+        made = k.batch_norm_relu_grad(*arrays, self.batch.eps, self.batch.M, totals)
+        return tuple(map(Tensor, made))
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:

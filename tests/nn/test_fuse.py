@@ -133,6 +133,27 @@ def test_errors_and_anomalies_name_the_layer():
         net.eval()(mf.tensor(bad))
 
 
+@pytest.mark.parametrize("origin", [0.0, 50.0])
+def test_one_kernel_and_the_operators_give_the_same_gradient(origin):
+    net, x = nn.Sequential(*pair()), mf.tensor(images() + origin, requires_grad=True)
+    gy = mf.tensor(np.random.default_rng(2).standard_normal(x.shape))
+    wanted = [x, *net.parameters()]
+    at_once = mf.grad(net(x), wanted, gy)
+    by_operators = mf.grad(net(x), wanted, gy, create_graph=True)
+    for got, one in zip(at_once, by_operators, strict=True):
+        np.testing.assert_allclose(got.numpy(), one.numpy(), atol=1e-12, rtol=1e-12)
+
+
+def test_an_anomaly_in_the_backward_pass_is_found_where_it_arises():
+    x = mf.tensor(images(), requires_grad=True)
+    y = nn.Sequential(*pair())(x)
+    gy = np.ones(y.shape)
+    gy[y.numpy() > 0] = np.inf
+    with pytest.raises(mf.anomaly.AnomalyError, match="relu_grad in backward of batch_norm_relu"):
+        with mf.detect_anomaly():
+            y.backward(mf.tensor(gy))
+
+
 def test_second_derivatives_go_through():
     norm, relu = pair()
     x = mf.tensor(images((2, 3, 3, 2)))

@@ -6,15 +6,15 @@ mean = sum x / M     var = sum (x - mean)^2 / M     n(x) = (x - mean) / sqrt(var
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ...device import Array
 
 __all__ = [
-    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_weight", "channel_affine",
-    "channel_affine_relu", "moments",
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
+    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
 ]  # fmt: skip
 
 
@@ -88,3 +88,23 @@ def batch_norm_grad(
         n = (x[index] - mean[c]) / math.sqrt(var[c] + eps)
         gx[index] = weight[c] / math.sqrt(var[c] + eps) * (gy[index] - gb[c] / M - n * gw[c] / M)
     return gx
+
+
+def batch_norm_relu_grad(
+    gy: Array,
+    y: Array,
+    x: Array,
+    weight: Array,
+    mean: Array,
+    var: Array,
+    eps: float,
+    M: int,
+    totals: Callable[[Array, Array], tuple[Array, Array]],
+) -> tuple[Array, Array, Array]:
+    g, gb = np.zeros(x.shape, x.dtype), np.zeros(x.shape[1], x.dtype)
+    for c, index in _places(x):
+        if not y[index] <= 0:
+            g[index] = gy[index]
+            gb[c] += gy[index]
+    gw = batch_norm_weight(g, x, mean, var, eps)
+    return batch_norm_grad(g, x, weight, mean, var, *totals(gw, gb), eps, M), gw, gb
