@@ -1,14 +1,65 @@
-"""bias: one number per channel, checked before anything is computed, added along axis 1.
+r"""bias: one number per channel, checked before anything is computed, added along axis 1.
 
-y[n, o, ...] = x[n, o, ...] + bias[o]
+    add_bias        y[n, o, ...] = x[n, o, ...] + b[o]            gx = gy    gb = sum gy
+    add_bias_relu   y = max(x + b, 0): the same of gy where y > 0, else of 0
+
+Layers find the second where ReLU follows, see nn/fuse.py.
+
+Shape   x, y: N O ...    b: O
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from ..core import Tensor, as_tensor
-from ..shapes import ShapeError
+from ..core import Op, Tensor, as_tensor
+from ..device import Array
+from ..samples import draw
+from ..shapes import Shape, ShapeError
+from .activation import ReluGrad, relu
+from .broadcast import sum
+
+
+@dataclass(frozen=True)
+class AddBias(Op):
+    """y = x + b."""
+
+    def shape(self, x: Shape, b: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array, b: Array) -> Array:
+        y: Array = k.add_bias(x, b)
+        return y
+
+    def vjp(self, gy: Tensor) -> tuple[Any, Any]:
+        return gy, lambda: sum(gy, (0, *range(2, gy.ndim)))  # O
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield AddBias(), draw("2 3 2 3"), draw("3")
+        yield AddBias(), draw("4 2"), draw("2")
+
+
+@dataclass(frozen=True)
+class AddBiasRelu(Op):
+    """y = max(x + b, 0)."""
+
+    def shape(self, x: Shape, b: Shape) -> Shape:
+        return x
+
+    def forward(self, k: Any, x: Array, b: Array) -> Array:
+        y: Array = k.add_bias_relu(x, b)
+        return y
+
+    def vjp(self, gy: Tensor, y: Tensor) -> tuple[Any, Any]:
+        return AddBias().vjp(ReluGrad()(gy, y.detach()))
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        yield AddBiasRelu(), draw("2 3 2 3"), draw("3")
+        yield AddBiasRelu(), draw("4 2"), draw("2")
 
 
 def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> Tensor | None:
@@ -31,6 +82,8 @@ def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> T
     return bias
 
 
-def add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
-    """y + bias along axis 1, if there is a bias."""
-    return y if bias is None else y + bias.reshape(1, -1, *(1,) * (y.ndim - 2))
+def add_bias(y: Tensor, bias: Tensor | None, then_relu: bool = False) -> Tensor:
+    """y + bias along axis 1, if there is a bias; then ReLU, if wanted."""
+    if bias is None:
+        return relu(y) if then_relu else y
+    return AddBiasRelu()(y, bias) if then_relu else AddBias()(y, bias)

@@ -27,7 +27,7 @@ from typing import Any
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Pair, Shape, pair
+from ..shapes import Pair, Shape, flag, pair
 from ..window import Padding, Window
 from .bias import add_bias, check_bias
 from .conv_window import (
@@ -143,6 +143,8 @@ def conv2d(
     padding: Padding = 0,
     dilation: int | Pair = 1,
     groups: int = 1,
+    *,
+    relu: bool = False,
 ) -> Tensor:
     """Cross-correlate images with kernels; what deep learning calls convolution.
 
@@ -150,7 +152,7 @@ def conv2d(
 
     `padding`: int | (h, w) | ((top, bottom), (left, right)) | "valid" | "same" (TensorFlow's rule,
     also with stride: P = ceil(H / s), the odd pixel at bottom and right) | "same_lower" (at top and
-    left).
+    left). With `relu` negative y are made 0 on the way.
 
     Shape   x: N C H W, weight: O C/G KH KW, bias: O -> y: N O P Q
 
@@ -164,7 +166,7 @@ def conv2d(
     options = stride, padding, dilation, groups
     window: Window = remembered(conv_window, x.shape, weight.shape, options)
     bias = check_bias("conv2d", bias, weight, "O", weight.shape[0])
-    return add_bias(Conv2d(window)(x, weight), bias)
+    return add_bias(Conv2d(window)(x, weight), bias, flag("conv2d", "relu", relu))
 
 
 def conv_transpose2d(
@@ -177,6 +179,8 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: int | Pair = 1,
     output_size: int | Pair | None = None,
+    *,
+    relu: bool = False,
 ) -> Tensor:
     """Transposed convolution: the backward pass of `conv2d` in the image, used to upsample.
 
@@ -186,7 +190,7 @@ def conv_transpose2d(
     Padding crops the result; `output_padding` makes it longer at bottom and right, with computed
     values. `output_size` chooses among the sizes that a convolution of the same arguments maps back
     to x's. "same": H = s P (TensorFlow's conv2d_transpose); "valid": H = s P, and as much more as
-    the last kernel spans beyond its stride.
+    the last kernel spans beyond its stride. With `relu` negative y are made 0 on the way.
 
     Shape   x: N O P Q, weight: O C/G KH KW, bias: C -> y: N C H W
             H = s (P - 1) + d (KH - 1) + 1 - top - bottom + output_padding
@@ -201,7 +205,8 @@ def conv_transpose2d(
     options = stride, padding, output_padding, groups, dilation, output_size
     window: Window = remembered(transpose_window, x.shape, weight.shape, options)
     bias = check_bias("conv_transpose2d", bias, weight, "C", weight.shape[1] * window.groups)
-    return add_bias(ConvTranspose2d(window)(x, weight), bias)
+    y = ConvTranspose2d(window)(x, weight)
+    return add_bias(y, bias, flag("conv_transpose2d", "relu", relu))
 
 
 def conv2d_weight(

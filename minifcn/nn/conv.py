@@ -12,6 +12,7 @@ from ..shapes import Pair, bind, pair
 from ..window import Padding, Window
 from . import init
 from .conv_base import Activation, ConvBase, Extras, Regularizer
+from .fuse import chain
 
 
 class Conv2d(ConvBase):
@@ -39,6 +40,7 @@ class Conv2d(ConvBase):
     (1, 8, 4, 3)
     """
 
+    takes_relu = True  # see fuse.py
     padding_modes = ("zeros", "reflect", "replicate")
 
     def __init__(
@@ -68,12 +70,15 @@ class Conv2d(ConvBase):
                          Extras(activation, normalizer, weight_init, bias_init, regularizer,
                                 trainable, generator))  # fmt: skip
 
-    def forward(self, x: Tensor) -> Tensor:
-        padding = self.padding
+    def forward(self, x: Tensor, relu: bool = False) -> Tensor:
+        """With `relu`, what a ReLU behind this layer would give; see fuse.py."""
+        padding, (relu, followers) = self.padding, self.followers(relu)
         if self.padding_mode != "zeros":
             x, padding = self._padded(x), 0
-        y = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
-        return self.finish(y)
+        y = F.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups,
+                     relu=relu)  # fmt: skip
+        result: Tensor = chain(followers, y)
+        return result
 
     def _padded(self, x: Tensor) -> Tensor:
         """x with the padding that the geometry asks for, mirrored or repeated from the image."""
@@ -102,6 +107,7 @@ class ConvTranspose2d(ConvBase):
     (1, 2, 5, 6)
     """
 
+    takes_relu = True  # see fuse.py
     transposed = True
 
     def __init__(
@@ -133,12 +139,14 @@ class ConvTranspose2d(ConvBase):
                          Extras(activation, normalizer, weight_init, bias_init, regularizer,
                                 trainable, generator))  # fmt: skip
 
-    def forward(self, x: Tensor, output_size: Any = None) -> Tensor:
+    def forward(self, x: Tensor, output_size: Any = None, relu: bool = False) -> Tensor:
+        """With `relu`, what a ReLU behind this layer would give; see fuse.py."""
         size = None if output_size is None else tuple(output_size)[-2:]
-        extra = self.output_padding if size is None else 0
+        extra, (relu, followers) = self.output_padding if size is None else 0, self.followers(relu)
         y = F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.padding, extra,
-                               self.groups, self.dilation, output_size=size)  # fmt: skip
-        return self.finish(y)
+                               self.groups, self.dilation, size, relu=relu)  # fmt: skip
+        result: Tensor = chain(followers, y)
+        return result
 
     def extra_repr(self) -> str:
         extra = "" if self.output_padding == (0, 0) else f", output_padding={self.output_padding}"

@@ -13,12 +13,13 @@ from ..core import Tensor
 from ..shapes import Pair, flag, function, one_of, pair, whole
 from ..window import Padding, pad_word, sides
 from . import init
-from .activation import activation_named
-from .fuse import chain
+from .activation import ReLU, activation_named
+from .fuse import is_relu
 from .module import Module
 from .parameter import Parameter, first_values, floating_dtype
 from .seed import stream
 
+RELU = ReLU()
 Activation = Callable[[Tensor], Tensor] | str
 Regularizer = Callable[[Tensor], Tensor]
 
@@ -106,10 +107,15 @@ class ConvBase(Module):
                 )
         one_of(layer, "padding_mode", self.padding_mode, self.padding_modes)
 
-    def finish(self, y: Tensor) -> Tensor:
-        """What follows the convolution."""
-        result: Tensor = chain((self.normalizer, self.activation), y)
-        return result
+    def followers(self, relu: bool) -> tuple[bool, list[Any]]:
+        """Whether a ReLU follows the convolution at once, and what follows then.
+
+        relu: a ReLU behind the layer counts as its own, see fuse.py.
+        """
+        steps = [self.normalizer, self.activation, RELU if relu else None]
+        steps = [step for step in steps if step is not None]
+        at_once = bool(steps) and is_relu(steps[0])
+        return at_once, steps[at_once:]
 
     def extra_repr(self) -> str:
         told = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]

@@ -1,11 +1,12 @@
 """fuse: layers in a row, of which some are one operator.
 
-    BatchNorm2d, ReLU        F.batch_norm(..., relu=True): one pass less, one image less stored
+    BatchNorm2d, ReLU                   F.batch_norm(..., relu=True)
+    Conv2d or ConvTranspose2d, ReLU     F.conv2d(..., relu=True): with the bias, or the normalizer
 
-Whoever calls layers one after another (Sequential; a convolution with its normalizer and its
-activation) does it by `chain`. Only these classes themselves are joined: a subclass, or an instance
-with a forward of its own, may do something else. The result is the same but for rounding, and bears
-the name of the first layer.
+One pass over the image less, and one image less stored. Whoever calls layers one after another
+(Sequential; a convolution with its normalizer and its activation) does it by `chain`. Only these
+classes themselves are joined: a subclass, or an instance with a forward of its own, may do
+something else. The result is the same but for rounding, and bears the name of the first layer.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .activation import ReLU
-from .norm import BatchNorm2d
 
 Layer = Callable[..., Any]
 
@@ -36,9 +36,10 @@ def chain(layers: Iterable[Layer | None], x: Any) -> Any:
 
 def joins(first: Any, second: Any) -> bool:
     """Whether the two layers are one operator."""
-    return (
-        type(first) is BatchNorm2d
-        and type(second) is ReLU
-        and "forward" not in vars(first)
-        and "forward" not in vars(second)
-    )
+    takes = vars(type(first)).get("takes_relu", False)  # by itself, not by inheritance
+    return bool(takes) and is_relu(second) and "forward" not in vars(first)
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether it is ReLU, and nothing that was made of it."""
+    return type(layer) is ReLU and "forward" not in vars(layer)

@@ -30,6 +30,7 @@ class BatchNorm2d(Module):
     (1.0, [0.20000000298023224])
     """
 
+    takes_relu = True  # see fuse.py
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None

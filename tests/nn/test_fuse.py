@@ -88,6 +88,29 @@ def test_a_convolution_finds_its_own():
     assert y.numpy().min() == 0
 
 
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_convolution_takes_the_relu_behind_it(kind, bias):
+    conv, x = kind(3, 4, 3, stride=2, bias=bias, dtype=np.float64), images()
+    y, gradients, _ = run(nn.Sequential(conv, nn.ReLU()), x, True)
+    wanted, wanted_gradients, _ = run(OneByOne(conv, nn.ReLU()), x, True)
+    assert made_by(y)[0] == ("add_bias_relu" if bias else "relu")
+    np.testing.assert_array_equal(y.numpy(), wanted.numpy())
+    for got, one in zip(gradients, wanted_gradients, strict=True):
+        np.testing.assert_allclose(got, one, atol=1e-13)
+
+
+def test_its_own_activation_and_normalizer_come_first():
+    twice = nn.Sequential(nn.Conv2d(3, 4, 3, activation="relu"), nn.ReLU())
+    assert made_by(twice(mf.tensor(images(dtype=np.float32)))) == [
+        "relu", "add_bias_relu", "conv2d",
+    ]  # fmt: skip
+    normed = nn.Sequential(nn.Conv2d(3, 4, 3, normalizer=nn.BatchNorm2d), nn.ReLU())
+    assert made_by(normed(mf.tensor(images(dtype=np.float32)))) == ["batch_norm_relu", "conv2d"]
+    bent = nn.Sequential(nn.Conv2d(3, 4, 3, activation="tanh"), nn.ReLU())
+    assert made_by(bent(mf.tensor(images(dtype=np.float32))))[:2] == ["relu", "tanh"]
+
+
 def test_the_encoder_of_small_images_finds_them():
     from minifcn.models.small import SmallEncoder
 
@@ -99,6 +122,11 @@ def test_the_encoder_of_small_images_finds_them():
 class Other(nn.ReLU):
     def forward(self, x):
         return F.relu(x) + 1
+
+
+class OtherConv(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) - 1
 
 
 class OtherNorm(nn.BatchNorm2d):
@@ -113,6 +141,9 @@ def test_a_subclass_does_what_it_says():
     np.testing.assert_allclose(nn.Sequential(norm, Other())(x).numpy(), plain + 1, atol=1e-13)
     wanted = F.relu(other_norm(x)).numpy()
     np.testing.assert_array_equal(nn.Sequential(other_norm, relu)(x).numpy(), wanted)
+    conv = OtherConv(3, 2, 3, dtype=np.float64)
+    wanted = F.relu(conv(x)).numpy()
+    np.testing.assert_array_equal(nn.Sequential(conv, relu)(x).numpy(), wanted)
 
 
 def test_an_instance_with_a_forward_of_its_own_does_what_it_says():

@@ -20,8 +20,8 @@ from .memory import empty
 from .rows import Scratch, Sums, blocks, grid, image, tiled
 
 __all__ = [
-    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
-    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
+    "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
+    "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
 ]  # fmt: skip
 
 NEAR = 2.0  # deviations; an origin so near to the mean costs about as many roundings more
@@ -114,6 +114,24 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
             np.add(to, shift, out=to)
         if relu:
             np.maximum(to, 0, out=to)
+    return y.reshape(x.shape)
+
+
+def add_bias(x: Array, b: Array) -> Array:
+    """y = x + b, one number per channel."""
+    values = image(x)
+    y = empty(values.shape, x.dtype)
+    np.add(grid(values), tiled(b, values), out=grid(y))
+    return y.reshape(x.shape)
+
+
+def add_bias_relu(x: Array, b: Array) -> Array:
+    """y = max(x + b, 0)."""
+    values = image(x)
+    y, shift = empty(values.shape, x.dtype), tiled(b, values)
+    for to, part in blocks(grid(y), grid(values)):
+        np.add(part, shift, out=to)
+        np.maximum(to, 0, out=to)
     return y.reshape(x.shape)
 
 
