@@ -1,6 +1,8 @@
 """The choice of an algorithm: by shapes alone, forced on request, never inexact in float64."""
 
 import threading
+import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 import minifcn as mf
 import minifcn.functional as F
 from minifcn import Window
-from minifcn.kernels.numpy_kernels import conv
+from minifcn.kernels.numpy_kernels import conv, memory
 from minifcn.kernels.numpy_kernels.conv.choose import (
     ALGORITHMS,
     Choice,
@@ -110,6 +112,40 @@ def test_multiply_adds_are_those_of_the_algorithm() -> None:
         plain = mf.explain_choice(*shapes, padding=1)["conv2d"]
     assert plain.multiply_adds == 8 * 32 * 64 * 9 * 96 * 128
     assert fast.multiply_adds * 4 == plain.multiply_adds
+
+
+# fmt: off
+LAYERS = [  # x, weight, stride, padding, dilation, groups
+    ((8, 32, 96, 128), (32, 32, 3, 3), 1, 1, 1, 1),    # Winograd
+    ((8, 64, 48, 64), (64, 64, 3, 3), 1, 2, 2, 1),     # Winograd on sub-grids
+    ((8, 3, 192, 256), (16, 3, 3, 3), 1, 1, 1, 1),     # planes
+    ((4, 64, 96, 128), (64, 64, 3, 3), 2, 1, 1, 1),    # im2col
+    ((8, 12, 96, 128), (12, 12, 4, 4), 2, 1, 1, 1),    # blocks
+    ((8, 64, 48, 64), (64, 1, 5, 5), 1, 2, 1, 64),     # depthwise
+    ((8, 64, 48, 64), (32, 64, 5, 5), 1, 2, 1, 1),     # taps
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_the_scratch_memory_told_is_about_what_is_taken(layer: Any) -> None:
+    """Within a factor of 2 and a MiB: the result's room and what lies in the pool count too."""
+    x, weight, stride, padding, dilation, groups = layer
+    window = Window.for_conv("test", x[2:], weight[2:], stride, padding, dilation, groups)
+    image = memory.empty(x, np.float32)
+    g = memory.empty((x[0], weight[0], *window.out), np.float32)
+    image[...], g[...], w = 1, 1, np.ones(weight, np.float32)
+    told = mf.explain_choice(x, weight, stride, padding, dilation, groups)
+    for direction, arrays in zip(DIRECTIONS, ((image, w), (g, w), (image, g)), strict=True):
+        mf.release_memory()
+        tracemalloc.start()
+        try:
+            result = getattr(conv, direction)(*arrays, window)
+            taken = tracemalloc.get_traced_memory()[1] - result.nbytes
+        finally:
+            tracemalloc.stop()
+        scratch, slack = told[direction].scratch, 1 << 20
+        assert taken / 2 - slack <= scratch <= 2 * taken + slack, (direction, taken, scratch)
 
 
 def test_explain_choice_judges_shapes() -> None:

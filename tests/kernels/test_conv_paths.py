@@ -22,6 +22,7 @@ from minifcn.kernels import numpy_kernels as fast
 from minifcn.kernels import reference as loops
 from minifcn.kernels.numpy_kernels import memory
 from minifcn.kernels.numpy_kernels.conv.choose import ALGORITHMS, Problem, choose, fits
+from minifcn.kernels.numpy_kernels.conv.runs import has_runs, matrix
 
 # Largest error in float32, relative to the largest result; sums here have up to 300 terms.
 ERROR = {"winograd1": 5e-6, "winograd2": 2e-5}
@@ -349,6 +350,24 @@ def test_in_steady_state_numpy_makes_no_large_array(algorithm: str) -> None:
                 assert tracemalloc.get_traced_memory()[1] <= 120_000, direction
             finally:
                 tracemalloc.stop()
+
+
+def test_a_run_is_a_row_in_one_piece() -> None:
+    """What has_runs promises is what NumPy can reshape without a copy."""
+    x = np.arange(3.0 * 4 * 2 * 5).reshape(3, 4, 2, 5)
+    seen = set()
+    layouts = [
+        *(x, x[:, 1:3], x[::2], x[:, ::2], x[:, :, ::-1], x[:, :, :1], x[..., 1:], x[..., :1]),
+        *(x.swapaxes(2, 3), x.swapaxes(1, 2), x[:, :1, ::-1], x[:, :1], x[:, :1, :1, ::2]),
+    ]
+    for rows in layouts:
+        Q, N, O = rows.shape[1:]
+        whole = all(np.shares_memory(row, row.reshape(Q * N * O)) for row in rows)
+        steps = {row.reshape(Q * N * O).strides[0] for row in rows}
+        assert has_runs(rows) == (whole and steps == {rows.itemsize}), (rows.shape, rows.strides)
+        assert np.array_equal(matrix(rows), rows.reshape(-1, O))
+        seen.add(has_runs(rows))
+    assert seen == {True, False}
 
 
 # ---- the contract ------------------------------------------------------------------------------

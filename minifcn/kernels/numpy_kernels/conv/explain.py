@@ -11,12 +11,13 @@ import numpy as np
 from ....shapes import Shape, ShapeError, bind
 from ....window import Padding, Window
 from ..workspace import workspace_limit
-from . import im2col
+from . import depthwise, im2col
 from .choose import Choice, Problem, choose, forced
 from .frame import reach
+from .phases import along
 
 DIRECTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight")
-TILES = 1 << 21  # bytes, about: what the tiles of taps and Winograd keep at once
+TILES = 3 << 20  # bytes, about: what the tiles of taps and Winograd keep at once
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,38 @@ def _multiply_adds(choice: Choice, problem: Problem) -> int:
 
 
 def _scratch(choice: Choice, problem: Problem, itemsize: int) -> int:
-    """Bytes beside inputs and result, without the frame of an image that has no room."""
-    _, N, C, _, window, _ = problem
+    """Bytes beside inputs and result: frame, tiles, and the weight in another order."""
+    _, N, C, O, window, _ = problem
+    weight = O * C // window.groups * prod(window.kernel) * itemsize
     pixel = C * prod(window.kernel) * itemsize  # of the columns
-    whole = N * prod(window.out) * pixel
-    tile = min(max(im2col.TILE, im2col.LEAST * pixel), workspace_limit(), whole)
+    tile = min(max(im2col.TILE, im2col.LEAST * pixel), workspace_limit())
+    tile = min(tile, N * prod(window.out) * pixel)
+    image = N * C * prod(reach(window)) * itemsize
     if choice.algorithm in ("blocks", "planes"):
-        return tile + N * C * prod(reach(window)) * itemsize
+        return tile + image + weight
+    frame = _frame(problem) * itemsize
     if choice.algorithm == "im2col":
-        return tile
-    return 0 if choice.algorithm in ("pointwise", "depthwise") else min(TILES, whole)
+        return tile + frame + weight
+    if choice.algorithm == "pointwise":
+        return frame
+    if choice.algorithm == "depthwise":
+        return frame + prod(window.kernel) * depthwise.RUN * itemsize
+    tiles = min(TILES, 4 * image)
+    if choice.algorithm == "taps" or window.dilation == (1, 1):
+        return frame + tiles + weight
+    return frame + tiles + weight + 2 * frame // prod(window.dilation)  # a sub-grid and its result
+
+
+def _frame(problem: Problem) -> int:
+    """Numbers in the padded copy of what is read; 0 if the room around the pixels is enough."""
+    direction, N, C, O, window, _ = problem
+    if direction == "conv_transpose2d":
+        axes = along(window, 0), along(window, 1)
+        channels, have, near = O, window.out, [axis.near for axis in axes]
+        size = [axis.size for axis in axes]
+    else:
+        channels, have, near, size = C, window.image, list(window.pad), list(reach(window))
+    spare = [size[axis] - near[axis] - have[axis] for axis in (0, 1)]
+    if max(*near, *spare) <= 1 and min(*near, *spare) >= 0:
+        return 0
+    return N * channels * size[0] * size[1]
