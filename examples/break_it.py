@@ -116,9 +116,10 @@ def weight_forgets_gw(self: Any, gw: Tensor, x: Tensor, g: Tensor) -> Any:
     return ConvTranspose2d(self.window)(g, y), Conv2d(self.window)(x, gw)  # y for gw
 
 
-def without_means(gy: Any, x: Any, weight: Any, mean: Any, var: Any, *sums: Any) -> Any:
+def without_means(gy: Any, x: Any, weight: Any, mean: Any, var: Any, *rest: Any) -> Any:
+    gw, gb, eps, M = rest
     column = (1, -1, *(1,) * (x.ndim - 2))
-    return gy * (weight / np.sqrt(var + sums[-1])).reshape(column)
+    return gy * (weight / np.sqrt(var + eps)).reshape(column)
 
 
 def overwrite(flowing: dict[Any, Tensor], node: Any, g: Tensor) -> None:

@@ -70,6 +70,7 @@ class _Pool:
         self.lock = threading.Lock()
         self.fresh = self.reused = 0  # how many loans were new memory, and how many were not
         self.total = self.most = self.idle = 0  # bytes: all, most ever on loan, free
+        self.peak = 0  # bytes: most on loan since `reset_peak`
         self.converted = 0  # images brought from another layout
 
     def lend(self, size: int) -> Block:
@@ -78,7 +79,8 @@ class _Pool:
             memory = self.fitting(size)
             if memory is None:
                 memory = self.new(size)
-            self.most = max(self.most, self.total - self.idle)
+            live = self.total - self.idle
+            self.most, self.peak = max(self.most, live), max(self.peak, live)
         block: Block = memory.view(Block)
         block.memory = memory
         return block
@@ -129,7 +131,7 @@ _pool = _Pool()
 
 
 def memory_counts() -> dict[str, int]:
-    """Large arrays so far: fresh, reused, converted to H W N C; and the bytes live and free."""
+    """Large arrays so far: fresh, reused, converted to H W N C; bytes live and free, peak of live."""
     with _pool.lock:
         _pool.collect()
         return {
@@ -138,7 +140,16 @@ def memory_counts() -> dict[str, int]:
             "converted": _pool.converted,
             "live": _pool.total - _pool.idle,
             "free": _pool.idle,
+            "peak": _pool.peak,
         }
+
+
+def reset_peak() -> int:
+    """Let the peak of live bytes begin anew; returns the bytes that live now."""
+    with _pool.lock:
+        _pool.collect()
+        _pool.peak = _pool.total - _pool.idle
+        return _pool.peak
 
 
 def release_memory() -> None:
