@@ -131,7 +131,7 @@ _pool = _Pool()
 
 
 def memory_counts() -> dict[str, int]:
-    """Large arrays so far: fresh, reused, converted to H W N C; bytes live and free, peak of live."""
+    """Large arrays so far: fresh, reused, converted to H W N C; bytes live, free, most live."""
     with _pool.lock:
         _pool.collect()
         return {
