@@ -20,6 +20,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..modes import mode
 from ..samples import Draw, Integers, Separated
 from ..shapes import Pair, Shape
 from ..window import Padding, Window
@@ -36,9 +37,9 @@ class MaxPool2d(Op):
     def shape(self, x: Shape) -> Shape:
         return *x[:2], *self.window.out
 
-    def forward(self, k: Any, x: Array) -> tuple[Array, Array]:
-        y, tap = k.max_pool2d(x, self.window)  # N C P Q, N C P Q
-        return y, tap
+    def forward(self, k: Any, x: Array) -> tuple[Array, Array | None]:
+        y, tap = k.max_pool2d(x, self.window, mode.recording)  # N C P Q, N C P Q
+        return y, tap  # which nobody wants, and nobody makes, where nothing is recorded
 
     def vjp(self, gy: Tensor, tap: Tensor) -> tuple[Tensor]:
         return (MaxPoolGrad(self.window)(gy, tap),)

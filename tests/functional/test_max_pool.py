@@ -66,6 +66,18 @@ def test_any_window_equals_the_loops(window, values):
         for got, expected in zip(fast, slow, strict=True):
             assert got.dtype == expected.dtype
             np.testing.assert_array_equal(got, expected)
+    for k in (numpy_kernels, reference):
+        alone, no_taps = k.max_pool2d(x, window, False)
+        np.testing.assert_array_equal(alone, reference.max_pool2d(x, window)[0])
+        assert alone.dtype == x.dtype and no_taps is None
+
+
+def test_where_nothing_is_recorded_the_result_is_the_same():
+    x = mf.tensor(image((2, 3, 40, 30)))
+    for options in ((2,), (3, 2, 1), (5, 1)):
+        with mf.no_grad():
+            alone = F.max_pool2d(x, *options).numpy()
+        np.testing.assert_array_equal(alone, F.max_pool2d(x, *options).numpy())
 
 
 @given(windows())

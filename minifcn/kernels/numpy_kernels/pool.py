@@ -29,12 +29,14 @@ Key = tuple[slice, slice]  # rows, columns
 Meeting = tuple[int, Key, Key]  # tap u KW + v, output pixels, image pixels
 
 
-def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
-    """(y, tap): the largest pixel of every window, and the tap u KW + v that met it.
+def max_pool2d(x: Array, window: Window, taps: bool = True) -> tuple[Array, Array | None]:
+    """(y, tap): the largest pixel of every window, and if wanted the tap u KW + v that met it.
 
     Of equals the first; a NaN wins, the last one; KH KW where no tap meets the image.
     """
     KH, KW = window.kernel
+    if not taps:
+        return _largest(x, window), None
     if x.size <= FEW and (found := _pick(x, window)) is not None:
         return found
     y = empty((*x.shape[:2], *window.out), x.dtype)
@@ -43,6 +45,30 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
     if y.size and not y.min() > _lowest(x.dtype):
         _search(x, window, y, tap)
     return y, tap
+
+
+def _largest(x: Array, window: Window) -> Array:
+    """Without taps: the largest of each column of a window, then of these."""
+    (P, Q), W, s, (N, C) = window.out, window.image[1], window.stride[0], x.shape[:2]
+    y = empty((N, C, P, Q), x.dtype)
+    image, best = pixels(x), pixels(y)
+    high = max(PIECE // max(W * N * C, 1), 1)
+    room = buffer((min(high, P), W, N, C), x.dtype)
+    for start in range(0, P, high):
+        stop = min(start + high, P)
+        columns = room[: stop - start]
+        columns[...] = best[start:stop] = _lowest(x.dtype)
+        for out, source in _axis_meetings(window, 0):
+            first, last = max(out.start, start), min(out.stop, stop)
+            if first < last:
+                top = source.start + s * (first - out.start)
+                values = image[top : top + s * (last - first - 1) + 1 : s]
+                part = columns[first - start : last - start]
+                np.maximum(part, values, out=part)
+        for out, source in _axis_meetings(window, 1):
+            part = best[start:stop, out]
+            np.maximum(part, columns[:, source], out=part)
+    return y
 
 
 def _contest(x: Array, window: Window, y: Array, tap: Array) -> None:
@@ -151,7 +177,8 @@ def max_pool_take(x: Array, tap: Array, window: Window) -> Array:
 
 def max_pool_indices(x: Array, window: Window) -> Array:
     """h W + w of every window's largest pixel; -1 where no tap meets the image."""
-    _, tap = max_pool2d(x, window)
+    tap = max_pool2d(x, window)[1]
+    assert tap is not None
     (KH, KW), W = window.kernel, window.image[1]
     (sh, sw), (dh, dw), (top, left) = window.stride, window.dilation, window.pad
     u, v = np.divmod(tap.astype(np.int64), KW)

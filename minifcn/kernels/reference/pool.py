@@ -24,7 +24,7 @@ def _pixels(window: Window, i: int, j: int) -> Iterator[tuple[int, int, int]]:
             yield t, h, k
 
 
-def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
+def max_pool2d(x: Array, window: Window, taps: bool = True) -> tuple[Array, Array | None]:
     KH, KW = window.kernel
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     y = np.full((*x.shape[:2], *window.out), lowest, x.dtype)
@@ -34,7 +34,7 @@ def max_pool2d(x: Array, window: Window) -> tuple[Array, Array]:
             value = x[n, c, h, k]
             if value > y[n, c, i, j] or tap[n, c, i, j] == KH * KW or value != value:
                 y[n, c, i, j], tap[n, c, i, j] = value, t
-    return y, tap
+    return y, tap if taps else None
 
 
 def max_pool_grad(g: Array, tap: Array, window: Window) -> Array:
@@ -56,7 +56,8 @@ def max_pool_take(x: Array, tap: Array, window: Window) -> Array:
 
 
 def max_pool_indices(x: Array, window: Window) -> Array:
-    _, tap = max_pool2d(x, window)
+    tap = max_pool2d(x, window)[1]
+    assert tap is not None
     index = np.full(tap.shape, -1, np.int64)
     for n, c, i, j in np.ndindex(tap.shape):
         for t, h, k in _pixels(window, i, j):
