@@ -51,7 +51,7 @@ SCRIPTS = {  # what its table must name
     "memory.py": ("peak PSS", "minifcn, 1 process"),
     "scaling.py": ("pixels", "batch", "channels", "processes"),
     "curve.py": ("im2col, seed 0", "seed noise"),
-    "breakdown.py": ("ms a step", "kernels/numpy_kernels"),
+    "breakdown.py": ("ms a step", "conv2d_weight", "between kernels"),
 }
 
 
