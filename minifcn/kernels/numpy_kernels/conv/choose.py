@@ -37,7 +37,8 @@ ALGORITHMS = (
 )
 
 # Measured against each other on one core, with AVX2 and with AVX-512 products.
-FEW = 4  # channels up to which planes are the better columns
+FEW = 4  # channels up to which planes are the better columns,
+LONG = 4096  # and pixels from which they are, or blocks instead of columns
 NARROW = 8  # channels from which taps beat columns,
 MANY = 2048  # and pixels from which they do
 WIDE = 16  # channels on both sides from which Winograd's transforms pay,
@@ -109,13 +110,14 @@ def choose(problem: Problem, forced: str | None = None) -> Choice:
         return Choice("depthwise", "every channel has a kernel of its own: no matrix product")
     if window.groups > 1:
         return Choice("im2col", "groups are a batch of matrix products over columns")
-    if C <= FEW:
+    pixels = N * window.out[0] * window.out[1]
+    if C <= FEW and pixels >= LONG:
         return Choice("planes", f"{C} channels are too short a run: columns of planes")
-    if fits("blocks", problem):
+    image = N * window.image[0] * window.image[1]
+    if fits("blocks", problem) and (direction == "conv_transpose2d" or image >= LONG):
         return Choice("blocks", "the stride divides the kernel: all phases in one matrix product")
     if window.stride != (1, 1):
         return Choice("im2col", "columns take only the pixels that a stride meets")
-    pixels = N * window.out[0] * window.out[1]
     grid = pixels // (window.dilation[0] * window.dilation[1])
     if fits("winograd2", problem) and min(C, O) >= WIDE and grid * C * O >= WORTH:
         if N * max(C, O) < SHORT:

@@ -99,7 +99,7 @@ def columns(view: Array, groups: int) -> Array:
     *pixels, KH, KW, C = view.shape
     shape = prod(pixels), KH * KW * C // groups
     if groups == 1:
-        if view.nbytes < SMALL:
+        if view.nbytes < 2 * SMALL:
             return view.reshape(shape)
         col = buffer(view.shape, view.dtype)
         copy_runs(col, view)
