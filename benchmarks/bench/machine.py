@@ -46,6 +46,7 @@ def describe() -> dict[str, Any]:
             "cores": cores(),
             "memory GiB": _memory(),
             "system": f"{platform.system()} {platform.machine()}",
+            "numpy's BLAS": _blas(),
         },
         "versions": {
             "python": platform.python_version(),
@@ -78,6 +79,17 @@ def _cpu() -> str:
     if not fields["model name"]:
         return platform.machine()
     return f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']})"
+
+
+def _blas() -> str:
+    """NumPy's library of matrix products, and for which cores it takes its code."""
+    import numpy  # noqa: F401 - so that its library is loaded
+    from threadpoolctl import threadpool_info
+
+    found = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    words = [f"{b['internal_api']} {b['version']} {b.get('architecture', '')}" for b in found]
+    asked = os.environ.get("OPENBLAS_CORETYPE")
+    return ", ".join(words) + (f" (OPENBLAS_CORETYPE={asked})" if asked else "")
 
 
 def _memory() -> float | None:
