@@ -29,6 +29,9 @@ class Dense(Protocol):
 
 def correlate(dense: Dense, source: Array, w: Array, out: Array, dilation: Pair) -> None:
     """out[i,j,n,o] = sum_{u,v,c} source[i + d u, j + d v, n, c] w[u,v,c,o]."""
+    if dilation == (1, 1):
+        dense.correlate(source, w, out)
+        return
     for grid in grids(dilation):
         part = out[grid]
         if part.size == 0:

@@ -25,26 +25,33 @@ def correlate(source: Array, w: Array, out: Array) -> None:
     wm = w.reshape(w.shape[2], w.shape[3])  # C O
     if out.size == 0 or wm.size == 0:
         out[...] = 0
-    elif source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(out)):
-        y = buffer((out.size // wm.shape[1], wm.shape[1]), out.dtype)
-        np.copyto(out, np.matmul(matrix(source), wm, out=y).reshape(out.shape))
-    else:
+    elif _row_by_row(source, out):
         a, b = _alike(source, out)
         np.matmul(a, wm, out=b)
+    elif out.flags.c_contiguous:
+        np.matmul(matrix(source), wm, out=out.reshape(-1, out.shape[3]))
+    else:
+        y = buffer((out.size // wm.shape[1], wm.shape[1]), out.dtype)
+        np.copyto(out, np.matmul(matrix(source), wm, out=y).reshape(out.shape))
 
 
 def correlate_weight(source: Array, g: Array, kernel: Pair, size: Pair) -> Array:
     """w[0,0,c,o] = sum_{i,j,n} source[i,j,n,c] g[i,j,n,o]."""
-    C, O = source.shape[3], g.shape[3]
-    made = zeros((C, O), g.dtype)
-    if source.size == 0 or g.size == 0:
-        return made.reshape(1, 1, C, O)
-    if source.shape[1] * source.shape[2] < SHORT or not (has_runs(source) and has_runs(g)):
-        np.matmul(matrix(source).T, matrix(g), out=made)
-    else:
-        for a, b in zip(*_alike(source, g), strict=True):
-            add_product(made, a.T, b)
-    return made.reshape(1, 1, C, O)
+    made = zeros((source.shape[3], g.shape[3]), g.dtype)
+    if source.size and g.size:
+        if _row_by_row(source, g):
+            for a, b in zip(*_alike(source, g), strict=True):
+                add_product(made, a.T, b)
+        else:
+            np.matmul(matrix(source).T, matrix(g), out=made)
+    return made.reshape(1, 1, *made.shape)
+
+
+def _row_by_row(source: Array, other: Array) -> bool:
+    """Whether rows lie apart and are long: else it is better to have all in one piece."""
+    if source.flags.c_contiguous and other.flags.c_contiguous:
+        return False
+    return source.shape[1] * source.shape[2] >= SHORT and has_runs(source) and has_runs(other)
 
 
 def _alike(source: Array, other: Array) -> tuple[Array, Array]:
