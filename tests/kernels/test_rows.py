@@ -29,7 +29,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Every array is large, every image has room, pieces and runs are short."""
     for name in MODULES:
         module = importlib.import_module(f"{HOME}.{name}")
-        for constant, value in (("LEAST", 0), ("PIECE", 7), ("RUN", 6), ("SUMMED", 5), ("FEW", 0)):
+        for constant, value in (("LEAST", 0), ("PIECE", 14), ("RUN", 6), ("SUMMED", 5), ("FEW", 0)):
             if hasattr(module, constant):
                 monkeypatch.setattr(module, constant, value)
         if hasattr(module, "SMALL") and name != "norm":
@@ -96,9 +96,9 @@ def listed(out: Any) -> tuple[Any, ...]:
 
 def test_the_fixture_does_cut(cut_small: None) -> None:
     x = memory.empty((2, 3, 4, 5), np.float32)
-    assert len(rows.pieces(rows.lines(x).shape)) == 4 * -(-30 // 7)
-    assert rows.grid(x).shape == (4, 1, 30)
-    assert rows.grid(x[:, :, :, :4].copy()).shape == (4, 2, 12)
+    assert len(rows.pieces(rows.lines(x).shape)) == 4 * -(-30 // 14)
+    assert rows.grid(x).shape == (4, 5, 6)
+    assert rows.grid(np.zeros((2, 3, 4, 4))).shape == (4, 2, 12)
 
 
 sizes = st.integers(0, 6)

@@ -7,8 +7,9 @@ two large numbers. With s the smoothing and k = [label counts], a pixel's loss h
 
     q_c = k weight_c ((1 - s) [c = label] + s/C)      loss = -sum_c q_c log softmax_c
 
-NumPy is slow along the few classes of a pixel, and fast along the pixels of a class. So some rows
-at a time are copied to planes, C S with S pixels, and everything is done there, in the cache.
+NumPy is slow along the few classes of a pixel, and fast along the pixels of a class. So where sums
+over classes are wanted some rows at a time are copied to planes, C S with S pixels, and everything
+is done there, in the cache.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...device import Array
-from .memory import buffer, empty
+from .memory import buffer, empty, pixels
 from .rows import PIECE, image, pieces, result
 
 __all__ = [
@@ -149,37 +150,54 @@ def cross_entropy_grad(
     ignore_index: int,
     smoothing: float,
 ) -> Array:
-    """gx = gy (sum_j q_j softmax_c - q_c)."""
-    gx, C = empty(x.shape, x.dtype), x.shape[1]
+    """gx = gy (sum_j q_j softmax_c - q_c).
+
+    Pixel by pixel, as the logits lie: no sum over classes is needed here. What all classes of a
+    pixel share is repeated by a product with ones, the fastest way to do so.
+    """
+    values, C = image(x), x.shape[1]
+    gx = empty(values.shape, x.dtype)
+    rows, out = pixels(values), pixels(gx)  # H W N C
     gys, labels, tops, totals = map(_by_rows, (gy, target, top, total))
-    weights = _Weights(weight, smoothing)
-    for place, z in _planes(x):
+    weights, ones = _Weights(weight, smoothing), np.ones((1, C), x.dtype)
+    room, more = (_room(labels.shape, C, x.dtype) for _ in range(2))
+    for place in _places(labels.shape, C):
+        part = rows[place]
+        z, repeated = (r[: part.size].reshape(part.size // C, C) for r in (room, more))  # S C
         ignored, label = _counted(labels[place], ignore_index)
         g = np.array(gys[place])
         _leave_out(g, ignored)
-        z -= tops[place].reshape(-1)
+        np.dot(tops[place].reshape(-1, 1), ones, out=repeated)
+        np.subtract(part, repeated.reshape(part.shape), out=z.reshape(part.shape))
         np.exp(z, out=z)
         share = g * weights.mass(label)
         share /= totals[place]
-        z *= share.reshape(-1)
+        z *= np.dot(share.reshape(-1, 1), ones, out=repeated)
         if smoothing:
-            z -= weight[:, None] * (g * (smoothing / C)).reshape(-1)
+            z -= np.dot((g * (smoothing / C)).reshape(-1, 1), weight[None], out=repeated)
         g *= weights.own(label)
-        z.reshape(-1)[_own(label)] -= g.reshape(-1)
-        _put(gx, place, z)
-    return gx
+        own = label.reshape(-1)  # ours to write
+        own += _count(own.size, C)
+        z.reshape(-1)[own] -= g.reshape(-1)
+        np.copyto(out[place], z.reshape(part.shape))
+    return gx.reshape(x.shape)
 
 
 def _planes(x: Array) -> Iterator[tuple[Place, Array]]:
     """(rows and columns, their logits as C S), a copy that may be written; S counts H W N."""
     rows = image(x).transpose(1, 2, 3, 0)  # C H W N
     C, H, W, N = rows.shape
-    scratch = buffer((min(rows.size, max(PIECE, N * C)),), x.dtype)
+    scratch = _room((H, W, N), C, x.dtype)
     for place in _places((H, W, N), C):
         part = rows[(slice(None), *place)]
         z = scratch[: part.size].reshape(part.shape)
         np.copyto(z, part)
         yield place, z.reshape(C, part.size // C)
+
+
+def _room(shape: tuple[int, ...], C: int, dtype: Any) -> Array:
+    """Scratch for the largest of the pieces that `_places` names."""
+    return buffer((min(prod(shape) * C, max(PIECE, shape[2] * C)),), dtype)
 
 
 def _places(shape: tuple[int, ...], C: int) -> tuple[Place, ...]:
@@ -232,13 +250,13 @@ def _leave_out(numbers: Array, ignored: Array | None) -> None:
 def _own(label: Array) -> Array:
     """S: where every pixel's own class lies in flat planes C S."""
     flat: Array = label.reshape(-1) * label.size
-    flat += _count(label.size)
+    flat += _count(label.size, 1)
     return flat
 
 
 @lru_cache(maxsize=8)
-def _count(size: int) -> Array:
-    return np.arange(size)
+def _count(size: int, step: int) -> Array:
+    return np.arange(0, size * step, step)
 
 
 class _Weights:

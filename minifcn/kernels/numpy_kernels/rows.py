@@ -81,11 +81,15 @@ def tiled(c: Array, x: Array) -> Array:
 
 @lru_cache(maxsize=256)
 def _run(N: int, C: int, W: int) -> int:
-    """N C numbers times the least divisor k of W with which a run is long enough, or W itself."""
+    """N C numbers times a divisor k of W: the least that makes a run longer than RUN.
+
+    Without one that fits a piece, the greatest that does.
+    """
     pixel = N * C
     if pixel == 0 or W == 0:
         return 0
-    return pixel * min(k for k in range(1, W + 1) if W % k == 0 and (k == W or k * pixel > RUN))
+    fits = [k for k in range(1, W + 1) if W % k == 0 and (k == 1 or k * pixel <= PIECE)]
+    return pixel * next((k for k in fits if k * pixel > RUN), fits[-1])
 
 
 def narrow(rows: Array, pixel: int) -> Array:
