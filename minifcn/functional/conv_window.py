@@ -94,14 +94,15 @@ def remembered(window: Any, x: Shape, weight: Shape, options: tuple[Any, ...]) -
 
     Only for plain numbers and words: 1.0 and True equal 1, and must not find what 1 has left.
     """
-    make = window if _plain(options) else window.__wrapped__
+    make = window if plain(options) else window.__wrapped__
     return make(x, weight, *options)
 
 
-def _plain(options: tuple[Any, ...]) -> bool:
+def plain(options: tuple[Any, ...]) -> bool:
+    """Whether there are only ints, words and None."""
     for option in options:
         kind = type(option)
-        if kind is tuple and _plain(option):
+        if kind is tuple and plain(option):
             continue
         if kind is not int and kind is not str and option is not None:
             return False

@@ -6,9 +6,12 @@ P = floor((H + top + bottom - d (KH - 1) - 1) / s) + 1       ceil_mode rounds up
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..core import Tensor
 from ..shapes import AXES, Pair, Shape, ShapeError, bind, flag, pair
 from ..window import Padding, Sides, Window, sides
+from .conv_window import plain
 
 
 def pool_window(
@@ -24,6 +27,21 @@ def pool_window(
 
     `stride` None is the kernel's size. As in PyTorch, padding may be at most half the kernel.
     """
+    options = kernel_size, stride, padding, dilation
+    known = plain(options) and type(ceil_mode) is bool  # True and 1.0 must not find what 1 has left
+    return (_worked_out if known else _worked_out.__wrapped__)(op, x, *options, ceil_mode)
+
+
+@lru_cache(maxsize=256)
+def _worked_out(
+    op: str,
+    x: Shape,
+    kernel_size: int | Pair,
+    stride: int | Pair | None,
+    padding: Padding,
+    dilation: int | Pair,
+    ceil_mode: bool,
+) -> tuple[Window, Sides]:
     sizes = bind(op, x=("N C H W", x))
     image = sizes["H"], sizes["W"]
     for axis in (0, 1):
