@@ -88,8 +88,14 @@ def batch_norm(
         )
     if M > 1:
         unbiased = Scale(M / (M - 1))(var)
-        _move("running_mean", running_mean, mean, momentum, x, C)
-        _move("running_var", running_var, unbiased, momentum, x, C)
+        for name, running, stat in (
+            ("running_mean", running_mean, mean),
+            ("running_var", running_var, unbiased),
+        ):
+            if running is not None:
+                running = _per_channel(name, running, x, C)
+                k.move_running(running.data, stat.data, momentum)
+                running.written("batch_norm")
     batch = Batch(eps, M, shared)
     norm = BatchNormRelu(batch) if relu else BatchNorm(batch)
     return norm(x, weight, bias, mean, var)
@@ -118,16 +124,6 @@ def _merged(mean: Tensor, var: Tensor, M: int) -> tuple[Tensor, Tensor, int]:
     mean = sum(n * means, 0)
     var = sum(n * (variances + pow(means - mean, 2)), 0)
     return cast(mean, dtype), cast(var, dtype), M
-
-
-def _move(
-    name: str, running: Tensor | Array | None, batch: Tensor, momentum: float, x: Tensor, C: int
-) -> None:
-    """running = (1 - momentum) running + momentum batch, in place."""
-    if running is not None:
-        running = _per_channel(name, running, x, C)
-        with no_grad():
-            running.copy_(running * (1 - momentum) + batch * momentum)
 
 
 def _check_input(x: Tensor) -> int:

@@ -32,7 +32,7 @@ def cut_small(monkeypatch: pytest.MonkeyPatch) -> Any:
         for constant, value in (("LEAST", 0), ("PIECE", 14), ("RUN", 6), ("SUMMED", 5), ("FEW", 0)):
             if hasattr(module, constant):
                 monkeypatch.setattr(module, constant, value)
-        if hasattr(module, "SMALL") and name != "norm":
+        if hasattr(module, "SMALL"):
             monkeypatch.setattr(module, "SMALL", 0)
     forget()
     yield
@@ -88,6 +88,15 @@ def test_the_gradient_in_two_walks_equals_the_loops(shape: Any, origin: float) -
     fast, slow = (k.batch_norm_relu_grad(*options) for k in (numpy_kernels, reference))
     for got, wanted in zip(fast, slow, strict=True):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-12)
+
+
+def test_both_kernels_move_running_statistics_alike() -> None:
+    batch = np.array([1.0, -2.0, 0.5])
+    moved = [np.array([4.0, 5.0, 6.0]) for _ in range(2)]
+    for k, running in zip((numpy_kernels, reference), moved, strict=True):
+        k.move_running(running, batch, 0.3)
+    np.testing.assert_allclose(moved[0], moved[1], rtol=1e-15)
+    np.testing.assert_allclose(moved[0], [3.1, 2.9, 4.35], rtol=1e-14)
 
 
 def listed(out: Any) -> tuple[Any, ...]:

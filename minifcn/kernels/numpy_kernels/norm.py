@@ -16,23 +16,42 @@ import numpy as np
 
 from ...device import Array
 from .elementwise import cut
-from .memory import empty
+from .memory import SMALL, empty
 from .rows import Scratch, Sums, blocks, grid, image, tiled
 
 __all__ = [
     "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
     "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
+    "move_running",
 ]  # fmt: skip
 
 NEAR = 2.0  # deviations; an origin so near to the mean costs about as many roundings more
-SMALL = 4.0  # what an origin may amount to in the result, for an error of two roundings of 1
+SLIGHT = 4.0  # what an origin may amount to in the result, for an error of two roundings of 1
 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel, in x's dtype; of no values 0."""
-    mean, var = (stat.astype(x.dtype) for stat in exact_moments(image(x)))
+    exact = _few_moments(x) if x.nbytes < SMALL else exact_moments(image(x))
+    mean, var = (stat.astype(x.dtype) for stat in exact)
     return mean, var
+
+
+def _few_moments(x: Array) -> tuple[Array, Array]:
+    """(mean, biased variance) of a small array, all of it in float64."""
+    C, M = x.shape[1], x.size // max(x.shape[1], 1)
+    if M == 0:
+        return np.zeros(C), np.zeros(C)
+    values = x.swapaxes(0, 1).reshape(C, M).astype(np.float64)
+    mean = np.add.reduce(values, 1) / M
+    values -= mean[:, None]
+    return mean, np.einsum("cm,cm->c", values, values) / M
+
+
+def move_running(running: Array, batch: Array, momentum: float) -> None:
+    """running = (1 - momentum) running + momentum batch, in place."""
+    running *= 1 - momentum
+    running += momentum * batch
 
 
 def exact_moments(x: Array) -> tuple[Array, Array]:
@@ -83,12 +102,12 @@ def batch_norm_relu(
 
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = (x - origin) scale + shift, each one number per channel."""
-    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SMALL).all()), False)
+    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SLIGHT).all()), False)
 
 
 def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = max((x - origin) scale + shift, 0)."""
-    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SMALL).all()), True)
+    return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SLIGHT).all()), True)
 
 
 def _near(mean: Array, var: Array) -> bool:
@@ -101,6 +120,12 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
 
     With an origin near 0 that is (x - moved) scale, moved = origin - shift / scale: a pass less.
     """
+    if x.nbytes < SMALL:
+        column = (1, -1, *(1,) * (x.ndim - 2))
+        y = np.subtract(x, origin.reshape(column))
+        y *= scale.reshape(column)
+        y += shift.reshape(column)
+        return np.maximum(y, 0, out=y) if relu else y
     values = image(x)
     y = empty(values.shape, x.dtype)
     moved = (origin - shift / scale.astype(np.float64)).astype(x.dtype) if near else origin

@@ -15,6 +15,7 @@ from ...device import Array
 __all__ = [
     "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
     "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
+    "move_running",
 ]  # fmt: skip
 
 
@@ -33,6 +34,11 @@ def moments(x: Array) -> tuple[Array, Array]:
             mean[c] = centre
             var[c] = math.fsum((value - centre) ** 2 for value in values) / len(values)
     return mean, var
+
+
+def move_running(running: Array, batch: Array, momentum: float) -> None:
+    for c in range(running.size):
+        running[c] = (1 - momentum) * running[c].item() + momentum * batch[c].item()
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
