@@ -70,11 +70,15 @@ def test_the_contract_holds_on_short_pieces(case: Case, dtype: Any, lay: Any) ->
         np.testing.assert_allclose(got, wanted, rtol=0, atol=limit)
 
 
-@pytest.mark.usefixtures("cut_small")
+@pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("origin", [0.0, 20.0])
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 2), (2, 2, 7), (0, 3, 2, 2)])
-def test_the_gradient_in_two_walks_equals_the_loops(shape: Any, origin: float) -> None:
+def test_the_gradient_in_two_walks_equals_the_loops(
+    shape: Any, origin: float, cut: bool, request: pytest.FixtureRequest
+) -> None:
     """The one kernel that no operator calls by itself, see BatchNormRelu."""
+    if cut:
+        request.getfixturevalue("cut_small")
     rng = np.random.default_rng(0)
     gy, y, x = rng.standard_normal((3, *shape))
     x += origin

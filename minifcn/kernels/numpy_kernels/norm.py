@@ -1,11 +1,8 @@
 """Batch normalisation over all axes of x (N C ...) but 1; mean, var, weight, bias: C.
 
-The values of a channel are measured from an origin near to them before they are squared: the mean
-of their first row. Since the rows of H have a variance of at least (their means' distance)^2 / H,
-what the two sums of  var = sum d^2 / M - (sum d / M)^2  lose by cancelling is bounded by H, for
-mean 10,000 and deviation 1 too. Rows are added up in x's dtype, and these sums in float64.
-
-Where all means are as small as the deviations, no origin is subtracted: a pass less.
+Some rows of an image at a time go through all ufuncs of a formula while they are in the cache. What
+is one number per channel is worked out first, so that an image takes few passes: subtract, multiply
+and, unless it is merged with the subtraction, add.
 """
 
 from __future__ import annotations
@@ -15,9 +12,10 @@ from collections.abc import Callable
 import numpy as np
 
 from ...device import Array
-from .elementwise import cut
+from .elementwise import cut, relu_grad
 from .memory import SMALL, empty
 from .rows import Scratch, Sums, blocks, grid, image, tiled
+from .statistics import exact_moments, few_moments, near_mean
 
 __all__ = [
     "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
@@ -25,27 +23,17 @@ __all__ = [
     "move_running",
 ]  # fmt: skip
 
-NEAR = 2.0  # deviations; an origin so near to the mean costs about as many roundings more
+Totals = Callable[[Array, Array], tuple[Array, Array]]
+
 SLIGHT = 4.0  # what an origin may amount to in the result, for an error of two roundings of 1
 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def moments(x: Array) -> tuple[Array, Array]:
     """(mean, biased variance) of every channel, in x's dtype; of no values 0."""
-    exact = _few_moments(x) if x.nbytes < SMALL else exact_moments(image(x))
+    exact = few_moments(x) if x.nbytes < SMALL else exact_moments(image(x))
     mean, var = (stat.astype(x.dtype) for stat in exact)
     return mean, var
-
-
-def _few_moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of a small array, all of it in float64."""
-    C, M = x.shape[1], x.size // max(x.shape[1], 1)
-    if M == 0:
-        return np.zeros(C), np.zeros(C)
-    values = x.swapaxes(0, 1).reshape(C, M).astype(np.float64)
-    mean = np.add.reduce(values, 1) / M
-    values -= mean[:, None]
-    return mean, np.einsum("cm,cm->c", values, values) / M
 
 
 def move_running(running: Array, batch: Array, momentum: float) -> None:
@@ -54,50 +42,16 @@ def move_running(running: Array, batch: Array, momentum: float) -> None:
     running += momentum * batch
 
 
-def exact_moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) in float64."""
-    C, rows = x.shape[1], grid(x)
-    M = x.size // max(C, 1)
-    if M == 0:
-        return np.zeros(C), np.zeros(C)
-    origin, var = _first_row(rows, C)
-    if (np.square(origin) <= NEAR**2 * var).all():
-        origin[:] = 0
-    origin = origin.astype(x.dtype)  # exactly what the rows are measured from
-    sums, squares = _power_sums(rows, origin, x)
-    rest = sums / M
-    return origin + rest, np.maximum(squares / M - np.square(rest), 0)
-
-
-def _first_row(rows: Array, C: int) -> tuple[Array, Array]:
-    """(mean, variance) of the first row, in float64."""
-    row = rows[0].reshape(-1, C).astype(np.float64)
-    mean = row.mean(0)
-    row -= mean
-    return mean, np.square(row, out=row).mean(0)
-
-
-def _power_sums(rows: Array, origin: Array, x: Array) -> tuple[Array, Array]:
-    """(sum d, sum d^2) of d = x - origin; rows: grid(x)."""
-    scratch, sums, squares = Scratch(rows.shape, x.dtype), Sums(rows, x.shape), Sums(rows, x.shape)
-    moved, tile = bool(origin.any()), tiled(origin, x)
-    for (part,) in blocks(rows):
-        d = np.subtract(part, tile, out=scratch.like(part)) if moved else part
-        sums.add(d)
-        squares.add_product(d, d)
-    return sums.by_channel(), squares.by_channel()
-
-
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """y = weight (x - mean) r + bias,  r = 1 / sqrt(var + eps)."""
-    return _affine(x, mean, weight / np.sqrt(var + eps), bias, _near(mean, var), False)
+    return _affine(x, mean, weight / np.sqrt(var + eps), bias, near_mean(mean, var), False)
 
 
 def batch_norm_relu(
     x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> Array:
     """y = max(weight (x - mean) r + bias, 0)."""
-    return _affine(x, mean, weight / np.sqrt(var + eps), bias, _near(mean, var), True)
+    return _affine(x, mean, weight / np.sqrt(var + eps), bias, near_mean(mean, var), True)
 
 
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
@@ -110,21 +64,15 @@ def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> 
     return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SLIGHT).all()), True)
 
 
-def _near(mean: Array, var: Array) -> bool:
-    """Whether measuring from another origin than the mean costs next to no digits."""
-    return bool((np.square(mean) <= NEAR**2 * var).all())
-
-
 def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, relu: bool) -> Array:
     """y = (x - origin) scale + shift; then max(y, 0) if wanted.
 
     With an origin near 0 that is (x - moved) scale, moved = origin - shift / scale: a pass less.
     """
     if x.nbytes < SMALL:
-        column = (1, -1, *(1,) * (x.ndim - 2))
-        y = np.subtract(x, origin.reshape(column))
-        y *= scale.reshape(column)
-        y += shift.reshape(column)
+        y = np.subtract(x, _column(origin, x))
+        y *= _column(scale, x)
+        y += _column(shift, x)
         return np.maximum(y, 0, out=y) if relu else y
     values = image(x)
     y = empty(values.shape, x.dtype)
@@ -142,8 +90,15 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
     return y.reshape(x.shape)
 
 
+def _column(c: Array, x: Array) -> Array:
+    """C as 1 C 1 1, to go with a small x."""
+    return c.reshape(1, -1, *(1,) * (x.ndim - 2))
+
+
 def add_bias(x: Array, b: Array) -> Array:
     """y = x + b, one number per channel."""
+    if x.nbytes < SMALL:
+        return np.asarray(np.add(x, _column(b, x)))
     values = image(x)
     y = empty(values.shape, x.dtype)
     np.add(grid(values), tiled(b, values), out=grid(y))
@@ -152,6 +107,9 @@ def add_bias(x: Array, b: Array) -> Array:
 
 def add_bias_relu(x: Array, b: Array) -> Array:
     """y = max(x + b, 0)."""
+    if x.nbytes < SMALL:
+        y = np.add(x, _column(b, x))
+        return np.maximum(y, 0, out=y)
     values = image(x)
     y, shift = empty(values.shape, x.dtype), tiled(b, values)
     for to, part in blocks(grid(y), grid(values)):
@@ -164,7 +122,7 @@ def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) 
     """gw = sum gy (x - mean) r."""
     values, r = image(x), 1 / np.sqrt(var + eps)
     g, rows = grid(image(gy)), grid(values)
-    gw, gb, near = Sums(rows, values.shape), Sums(rows, values.shape), _near(mean, var)
+    gw, gb, near = Sums(rows, values.shape), Sums(rows, values.shape), near_mean(mean, var)
     scratch, origin = Scratch(rows.shape, x.dtype), tiled(mean, values)
     for v, part in blocks(g, rows):
         if near:
@@ -206,7 +164,7 @@ def _input_rows(
     M: int,
 ) -> None:
     """batch_norm_grad of the grid gy into the grid gx, which may be the same."""
-    r, M, near = 1 / np.sqrt(var + eps), max(M, 1), _near(mean, var)
+    r, M, near = 1 / np.sqrt(var + eps), max(M, 1), near_mean(mean, var)
     slope, level = -r * gw / M, -gb / M  # gx = weight r (gy + slope (x - mean) + level)
     if near:
         level = (level - mean.astype(np.float64) * slope).astype(x.dtype)
@@ -234,14 +192,16 @@ def batch_norm_relu_grad(
     var: Array,
     eps: float,
     M: int,
-    totals: Callable[[Array, Array], tuple[Array, Array]],
+    totals: Totals,
 ) -> tuple[Array, Array, Array]:
     """(gx, gw, gb) of batch_norm_relu: relu_grad, both sums, and batch_norm_grad, in two walks.
 
     `totals` adds up (gw, gb) over the processes that share the batch. Between the walks gx holds
     what relu_grad gives.
     """
-    values, r, near = image(x), 1 / np.sqrt(var + eps), _near(mean, var)
+    if x.nbytes < SMALL:
+        return _few_relu_grad(gy, y, x, weight, mean, 1 / np.sqrt(var + eps), max(M, 1), totals)
+    values, r, near = image(x), 1 / np.sqrt(var + eps), near_mean(mean, var)
     gx, origin = empty(values.shape, x.dtype), tiled(mean, values)
     rows, out = grid(values), grid(gx)
     products, plain = Sums(rows, values.shape), Sums(rows, values.shape)
@@ -259,3 +219,18 @@ def batch_norm_relu_grad(
     sums = np.asarray(r * gw, x.dtype), gb.astype(x.dtype)
     _input_rows(out, out, values, weight, mean, var, *totals(*sums), eps, M)
     return gx.reshape(x.shape), *sums
+
+
+def _few_relu_grad(
+    gy: Array, y: Array, x: Array, weight: Array, mean: Array, r: Array, M: int, totals: Totals
+) -> tuple[Array, Array, Array]:
+    """batch_norm_relu_grad of small arrays, as the formulas have it."""
+    axes = (0, *range(2, x.ndim))
+    g, n = relu_grad(gy, y), np.subtract(x, _column(mean, x))
+    n *= _column(r, x)
+    sums = np.add.reduce(g * n, axes), np.add.reduce(g, axes)
+    gw, gb = totals(*sums)
+    gx = np.subtract(g, _column(gb / M, x))
+    gx -= n * _column(gw / M, x)
+    gx *= _column(weight * r, x)
+    return gx, *sums
