@@ -50,12 +50,14 @@ def _two(ufunc: np.ufunc, a: Array, b: Array) -> Array:
     """ufunc(a, b); numbers per channel are repeated to long runs first, see rows.py."""
     if a.nbytes < SMALL:
         return np.asarray(ufunc(a, b))
-    y = result(b if 0 in a.strides else a)
     if _per_channel(b) and lies_by_pixels(a):
+        y = empty(a.shape, np.result_type(a, b))
         ufunc(grid(a), tiled(b[0, :, 0, 0], a), out=grid(y))
     elif _per_channel(a) and lies_by_pixels(b):
+        y = empty(b.shape, np.result_type(a, b))
         ufunc(tiled(a[0, :, 0, 0], b), grid(b), out=grid(y))
     else:
+        y = result(b if 0 in a.strides else a)
         ufunc(a, b, out=y)
     return y
 
