@@ -53,6 +53,7 @@ class Module:
     training: bool = True
     regularizer: Callable[[Tensor], Tensor] | None = None
     _buffers: Mapping[str, bool] = {}  # name -> whether it belongs to the state
+    _called_as: str = ""  # the name under which the last caller knew it
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run `forward`, known by its path."""
@@ -75,9 +76,12 @@ class Module:
         caller, base = _calls.stack[-1]
         if caller is self:  # a module that calls itself
             return base
-        names = (name for name, part in caller.named_children() if part is self)
-        deeper = (name for name, part in caller.named_modules() if part is self)
-        name = next(names, None) or next(deeper, None) or type(self).__name__
+        name = self._called_as
+        if _part(caller, name) is not self:  # a new caller: look for the name, and remember it
+            names = (name for name, part in caller.named_children() if part is self)
+            deeper = (name for name, part in caller.named_modules() if part is self)
+            name = next(names, None) or next(deeper, None) or type(self).__name__
+            self.__dict__["_called_as"] = name
         return f"{base}.{name}" if base else name
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -265,6 +269,13 @@ class Module:
             return f"{type(self).__name__}({own})"
         inner = "\n  ".join([*([own] if own else []), *lines])
         return f"{type(self).__name__}(\n  {inner}\n)"
+
+
+def _part(module: Any, name: str) -> Any:
+    """What stands at a dotted path below a module, or nothing."""
+    for word in name.split("."):
+        module = getattr(module, "__dict__", {}).get(word)
+    return module
 
 
 def join(path: str, name: str) -> str:

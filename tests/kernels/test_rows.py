@@ -231,4 +231,5 @@ def test_a_training_step_takes_no_fresh_memory_once_it_is_warm() -> None:
     finally:
         tracemalloc.stop()
     labels, activation = target.nbytes, 2 * 16 * 96 * 128 * 4
-    assert peak <= labels + activation // 4, "a temporary as large as an image"
+    # Arrays below LARGE bytes are NumPy's own; none of half an image is.
+    assert peak <= labels + activation // 2, "a temporary as large as an image"

@@ -32,7 +32,8 @@ from ...shapes import Pair, Shape
 
 __all__ = ["memory_counts", "release_memory"]
 
-SMALL = 16 << 10  # bytes; below it NumPy's own allocator is as fast
+SMALL = 16 << 10  # bytes; what is smaller is not worth cutting to pieces
+LARGE = 64 << 10  # bytes; what is smaller NumPy's own allocator gives as fast
 ALIGN = 64  # bytes: a cache line
 LOOSE = 1.25  # a free piece serves a request this much smaller
 KEEP = 1.5  # live and free bytes together, as a multiple of the most that ever lived at once
@@ -51,14 +52,14 @@ class Memory(np.ndarray[Any, Any]):
 class Block(np.ndarray[Any, Any]):
     """A loan of memory: the base of one array, and returned when that array's last view dies."""
 
-    memory: Memory
+    memory: Memory | None = None  # none: a small block, which is its own memory
+    start: int = 0  # its first aligned byte
     image: tuple[int, Shape] | None = None  # (address, N C H W) of the pixels, if there is room
     offset: int = 0  # bytes from the first byte to the first pixel
 
     def __del__(self) -> None:
-        memory = getattr(self, "memory", None)
-        if memory is not None:
-            _pool.returned.append(memory)
+        if self.memory is not None:
+            _pool.returned.append(self.memory)
 
 
 class _Pool:
@@ -74,6 +75,8 @@ class _Pool:
         self.converted = 0  # images brought from another layout
 
     def lend(self, size: int) -> Block:
+        if size < LARGE:
+            return np.ndarray.__new__(Block, (size,), np.uint8)
         with self.lock:
             self.collect()
             memory = self.fitting(size)
@@ -82,7 +85,7 @@ class _Pool:
             live = self.total - self.idle
             self.most, self.peak = max(self.most, live), max(self.peak, live)
         block: Block = memory.view(Block)
-        block.memory = memory
+        block.memory, block.start = memory, memory.start
         return block
 
     def collect(self) -> None:
@@ -169,10 +172,10 @@ def buffer(shape: Shape, dtype: Any) -> Array:
     """An array in C order, not yet filled; large ones are cut from blocks."""
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    if size < SMALL:
+    if size < LARGE:
         return np.empty(shape, dtype)
     block = _pool.lend(size)
-    return np.ndarray(shape, dtype, block, block.memory.start)
+    return np.ndarray(shape, dtype, block, block.start)
 
 
 def empty(shape: Shape, dtype: Any) -> Array:
@@ -187,7 +190,7 @@ def empty(shape: Shape, dtype: Any) -> Array:
     pixel = N * C * item
     row = (W + 2 * ROOM) * pixel
     block = _pool.lend((H + 2 * ROOM) * row)
-    block.offset = block.memory.start + ROOM * (row + pixel)
+    block.offset = block.start + ROOM * (row + pixel)
     x = np.ndarray(shape, dtype, block, block.offset, (C * item, item, row, pixel))
     block.image = address(x), shape
     return x
@@ -197,8 +200,10 @@ def empty_like(x: Array) -> Array:
     """As `empty`, of the shape and dtype of x; with other than 4 axes, in the memory order of x."""
     if x.ndim == 4:
         return empty(x.shape, x.dtype)
-    if x.flags.c_contiguous or x.size * x.itemsize < SMALL:
-        return np.empty_like(x) if x.size * x.itemsize < SMALL else buffer(x.shape, x.dtype)
+    if x.nbytes < LARGE:
+        return np.empty_like(x)
+    if x.flags.c_contiguous:
+        return buffer(x.shape, x.dtype)
     order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
     made = buffer(tuple(x.shape[axis] for axis in order), x.dtype)
     return made.transpose(sorted(range(x.ndim), key=order.__getitem__))
