@@ -96,7 +96,7 @@ def _between(x: Array, planes: Array, window: Window, back: bool) -> None:
     """Copy the image to the planes, or back; pixels that no tap meets are zero."""
     (top, left), s = window.pad, window.stride[1]
     high, wide = reach(window)
-    H, W = min(x.shape[2], high - top), min(x.shape[3], wide - left)
+    H, W = max(min(x.shape[2], high - top), 0), max(min(x.shape[3], wide - left), 0)
     if back:
         x[:, :, H:] = 0
         x[:, :, :, W:] = 0
