@@ -44,13 +44,18 @@ def workers(count: int, job: Callable[[Shared], Any], sent: dict[str, Any]) -> I
 
     `sent` names the parts of `job`, to say which of them cannot be sent to a spawned process.
     """
+    if multiprocessing.current_process().daemon:
+        raise RuntimeError(
+            f"Trainer: processes is {count}, expected 1, as this process is itself a worker "
+            f"(daemon) of multiprocessing, which may start no others"
+        )
     method = start_method()
     context: Any = multiprocessing.get_context(method)
     segment, table = Segment.of(count), connect(count)
     began: list[tuple[Any, Any]] = []
     team = Shared(0, table[0], segment)
     try:
-        with _signals_held():
+        with _signals_held(), _main_that_exists():
             for rank in range(1, count):
                 news, teller = context.Pipe(duplex=False)
                 forked = table if method == "fork" else []
@@ -128,6 +133,21 @@ def _signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_that_exists() -> Iterator[None]:
+    """Within it a program from a pipe names no file: a spawned Python would look for `<stdin>`."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
 
 
 def _close(table: list[list[socket.socket | None]]) -> None:

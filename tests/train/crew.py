@@ -206,6 +206,23 @@ def unsendable(processes, folder):
     return {}
 
 
+def daemon(processes, folder):
+    """A training in a process that may start no others."""
+
+    def report(sender):
+        try:
+            make(processes).fit()
+        except RuntimeError as error:
+            sender.send(str(error))
+
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    inner = context.Process(target=report, args=(sender,), daemon=True)
+    inner.start()
+    inner.join()
+    return {"error": receiver.recv() if receiver.poll() else ""}
+
+
 def scores(processes, folder):
     trainer = make(processes, evaluate=Scores(shared=False))
     trainer.fit()

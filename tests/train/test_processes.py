@@ -169,6 +169,36 @@ def test_what_cannot_be_sent_is_named():
     assert error.startswith("Trainer: loss cannot be sent") and "lambda" in error
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_process_that_may_start_no_others_is_told():
+    error = run("daemon", "fork", 2)["error"]
+    assert error == (
+        "Trainer: processes is 2, expected 1, as this process is itself a worker (daemon) of "
+        "multiprocessing, which may start no others"
+    )
+
+
+def test_a_program_from_a_pipe_may_spawn():
+    """Its __main__ has no file that a new Python could read."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(CREW.parent)!r})\n"
+        "import crew\n"
+        "crew.workers.start_method = lambda: 'spawn'\n"
+        "print(crew.plain(2, None)['losses'])\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(
+        [sys.executable, "-"],
+        input=program,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout) == run("plain", METHODS[0], 2)["losses"]
+
+
 def test_scores_are_made_by_one_process_or_shared():
     """And each of them has one thread for its matrix products."""
     alone, shared = run("scores", METHODS[0], 3)
