@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from pathlib import Path
@@ -244,6 +245,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
         raise RuntimeError
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["kept.png"]
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    with pytest.raises(OSError, match="No space left on device") as told, write_aside(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as a write to the file does
+    assert told.value.filename == str(path) and told.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_old_content_stays_visible_until_the_new_is_complete(tmp_path):
