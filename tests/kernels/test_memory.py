@@ -56,12 +56,22 @@ def test_room_around_an_image_pads_it_for_free() -> None:
     assert not np.shares_memory(memory.framed(x, (2, 1), (12, 13)), x), "more than there is"
 
 
-def test_a_crop_has_pixels_around_it_and_not_room() -> None:
+@pytest.mark.parametrize(
+    "seen",
+    [
+        lambda x: x[:, :, 1:-1, 1:-1],
+        lambda x: x[:, :, :-1, :-1],  # begins where the block's image begins
+        lambda x: x[:1],
+        lambda x: x.transpose(0, 1, 3, 2),  # begins there too, and has its shape
+        lambda x: x[:, :, ::-1],
+    ],
+)
+def test_a_part_of_an_image_has_pixels_around_it_and_not_room(seen: Any) -> None:
     big = filled((2, 16, 12, 12))
-    crop = big[:, :, 1:-1, 1:-1]
-    before = big.copy()
-    frame = memory.framed(crop, (1, 1), (12, 12))
-    assert np.array_equal(frame, padded(np.array(crop), (1, 1), (12, 12)))
+    part = seen(big)
+    before, size = big.copy(), (part.shape[2] + 2, part.shape[3] + 2)
+    frame = memory.framed(part, (1, 1), size)
+    assert np.array_equal(frame, padded(np.array(part), (1, 1), size))
     assert np.array_equal(big, before)
 
 
@@ -88,11 +98,46 @@ def test_a_block_comes_back_with_its_last_view() -> None:
     assert mf.memory_counts()["fresh"] >= 2
 
 
+def test_of_equal_free_pieces_the_last_one_used_serves_next() -> None:
+    """It may still lie in the cache."""
+    mf.release_memory()
+    x, y, z = (filled((2, 16, 40, 40)) for _ in range(3))
+    last = memory.address(y)
+    del x, z, y
+    assert memory.address(filled((2, 16, 40, 40))) == last
+
+
+def test_a_small_array_does_not_sit_on_a_large_piece() -> None:
+    mf.release_memory()
+    large = filled((2, 16, 200, 200))
+    del large
+    before = mf.memory_counts()
+    small = filled((2, 16, 40, 40))
+    after = mf.memory_counts()
+    assert after["fresh"] == before["fresh"] + 1
+    assert after["live"] - before["live"] <= memory.LOOSE * 42 * 42 * small[:, :, 0, 0].nbytes
+
+
+def test_where_memory_runs_out_what_is_free_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    mf.release_memory()
+    large = filled((2, 16, 200, 200))
+    del large
+    make = memory.from_system
+
+    def scarce(size: int) -> memory.Memory:
+        if memory._pool.idle:
+            raise MemoryError
+        return make(size)
+
+    monkeypatch.setattr(memory, "from_system", scarce)
+    assert filled((2, 16, 40, 40)).shape == (2, 16, 40, 40)
+
+
 def test_free_memory_stays_in_proportion_and_can_be_released(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(memory, "SPARE", 0)
-    mf.release_memory()
+    monkeypatch.setattr(memory, "_pool", memory._Pool())  # where not much has lived yet
     for size in range(30, 200, 3):
         filled((1, 16, size, size))
     counts = mf.memory_counts()
@@ -111,6 +156,13 @@ def test_empty_lies_by_pixels(shape: tuple[int, int, int, int]) -> None:
     assert memory.lies_by_pixels(x)
     assert memory.lies_by_pixels(memory.empty_like(np.zeros(shape, np.float64)))
     assert memory.pixels(x).shape == (shape[2], shape[3], shape[0], shape[1])
+
+
+def test_rows_that_overlap_or_run_backwards_do_not_lie_by_pixels() -> None:
+    x = filled((2, 3, 9, 11))
+    assert memory.lies_by_pixels(x[:, :, 2:5])
+    assert not memory.lies_by_pixels(x[:, :, ::-1])
+    assert not memory.lies_by_pixels(np.broadcast_to(x[:, :, :1], x.shape))
 
 
 def test_empty_like_keeps_the_order_of_other_ranks() -> None:

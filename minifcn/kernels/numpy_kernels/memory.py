@@ -49,6 +49,11 @@ class Memory(np.ndarray[Any, Any]):
     start: int
 
 
+def from_system(size: int) -> Memory:
+    """New memory."""
+    return np.ndarray.__new__(Memory, (size,), np.uint8)
+
+
 class Block(np.ndarray[Any, Any]):
     """A loan of memory: the base of one array, and returned when that array's last view dies."""
 
@@ -114,10 +119,10 @@ class _Pool:
         most = max(self.most, self.total - self.idle + size)
         self.drop(self.total + size - max(int(KEEP * most), most + SPARE))
         try:
-            memory = np.ndarray.__new__(Memory, (size,), np.uint8)
+            memory = from_system(size)
         except MemoryError:
             self.drop(self.idle)
-            memory = np.ndarray.__new__(Memory, (size,), np.uint8)
+            memory = from_system(size)
         memory.start = -memory.ctypes.data % ALIGN
         self.fresh += 1
         self.total += size
