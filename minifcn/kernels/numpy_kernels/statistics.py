@@ -27,6 +27,7 @@ def exact_moments(x: Array) -> tuple[Array, Array]:
     if M == 0:
         return np.zeros(C), np.zeros(C)
     origin, var = _first_row(rows, C)
+    origin[~np.isfinite(origin)] = 0  # x - inf would make the mean nan, which is inf
     if (np.square(origin) <= NEAR**2 * var).all():
         origin[:] = 0
     origin = origin.astype(x.dtype)  # exactly what the rows are measured from
