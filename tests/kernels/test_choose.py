@@ -155,6 +155,26 @@ def test_explain_choice_judges_shapes() -> None:
         mf.explain_choice((1, 4, 8), (2, 4, 3, 3))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"x_shape": 8}, "x_shape is 8, expected four sizes"),
+        ({"x_shape": (1, 4, 8.5, 8)}, "x_shape is 8.5, expected a whole number"),
+        ({"weight_shape": (2, 4, -3, 3)}, "weight_shape is -3, expected at least 0"),
+        ({"dtype": np.int64}, "dtype is int64, expected a floating type"),
+        ({"groups": 0}, "groups is 0, expected at least 1"),
+    ],
+)
+def test_explain_choice_names_what_is_wrong(arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^explain_choice: {words}$"):
+        mf.explain_choice(**{"x_shape": (1, 4, 8, 8), "weight_shape": (2, 4, 3, 3), **arguments})
+
+
+def test_a_tensor_may_stand_for_its_shape() -> None:
+    x, w = np.zeros((1, 4, 8, 8)), mf.tensor(np.zeros((2, 4, 3, 3)))
+    assert mf.explain_choice(x, w) == mf.explain_choice(x.shape, w.shape)
+
+
 def test_forcing_nests_and_ends_with_its_block() -> None:
     assert forced() is None
     with mf.conv_algorithm("taps"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ....shapes import Shape, ShapeError, bind
+from ....shapes import Shape, ShapeError, bind, shown, whole
 from ....window import Padding, Window
 from ..workspace import workspace_limit
 from . import depthwise, im2col
@@ -55,8 +55,8 @@ class Explanation:
 
 
 def explain_choice(
-    x_shape: Shape,
-    weight_shape: Shape,
+    x_shape: Any,
+    weight_shape: Any,
     stride: Any = 1,
     padding: Padding = 0,
     dilation: Any = 1,
@@ -66,16 +66,20 @@ def explain_choice(
 ) -> Explanation:
     """Which algorithm the CPU takes for `F.conv2d` of these shapes and for its gradients, and why.
 
-    With `transposed`, for `F.conv_transpose2d`. What `mf.conv_algorithm` forces is told, too.
+    With `transposed`, for `F.conv_transpose2d`. What `mf.conv_algorithm` forces is told, too. A
+    tensor may stand for its shape.
 
     >>> import minifcn as mf
     >>> mf.explain_choice((8, 64, 96, 128), (32, 64, 1, 1))["conv2d"].algorithm
     'pointwise'
     """
-    given = tuple(x_shape), tuple(weight_shape)
-    letters = ("N O P Q" if transposed else "N C H W"), "O C/G KH KW"
-    sizes = bind("explain_choice", x=(letters[0], given[0]), weight=(letters[1], given[1]))
-    kernel = sizes["KH"], sizes["KW"]
+    x, weight = _shape("x_shape", x_shape), _shape("weight_shape", weight_shape)
+    letters = "N O P Q" if transposed else "N C H W"
+    sizes = bind("explain_choice", x=(letters, x), weight=("O C/G KH KW", weight))
+    groups, kernel = whole("explain_choice", "groups", groups, 1), (sizes["KH"], sizes["KW"])
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"explain_choice: dtype is {dtype}, expected a floating type")
     C = sizes["C/G"] * groups
     if not transposed and C != sizes["C"]:
         raise ShapeError(
@@ -90,9 +94,8 @@ def explain_choice(
     else:
         image = sizes["H"], sizes["W"]
         window = Window.for_conv("explain_choice", image, kernel, stride, padding, dilation, groups)
-    forward, back, weight = DIRECTIONS[transposed], DIRECTIONS[not transposed], DIRECTIONS[2]
-    roles = {forward: "forward", back: "gradient of x", weight: "gradient of weight"}
-    dtype = np.dtype(dtype)
+    forward, back, by_weight = DIRECTIONS[transposed], DIRECTIONS[not transposed], DIRECTIONS[2]
+    roles = {forward: "forward", back: "gradient of x", by_weight: "gradient of weight"}
     rows = []
     for direction, role in roles.items():
         problem = Problem(direction, sizes["N"], C, sizes["O"], window, dtype.char)
@@ -100,6 +103,14 @@ def explain_choice(
         costs = _multiply_adds(choice, problem), _scratch(choice, problem, dtype.itemsize)
         rows.append(Row(role, direction, *choice, *costs))
     return Explanation(tuple(rows))
+
+
+def _shape(name: str, given: Any) -> Shape:
+    """A shape, or that of a tensor or array."""
+    shape = getattr(given, "shape", given)
+    if not isinstance(shape, (tuple, list)):
+        raise TypeError(f"explain_choice: {name} is {shown(given)}, expected four sizes")
+    return tuple(whole("explain_choice", name, size, 0) for size in shape)
 
 
 def _multiply_adds(choice: Choice, problem: Problem) -> int:
