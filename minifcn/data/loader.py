@@ -103,6 +103,9 @@ class Loader:
     def __post_init__(self) -> None:
         for name, least in (("batch_size", 1), ("seed", 0), ("prefetch", 0)):
             whole("Loader", name, getattr(self, name), least)
+        k, n = self.part
+        if not 0 <= k < n:
+            raise ValueError(f"Loader: part is {self.part}, expected (k, n) with 0 <= k < n")
         if not hasattr(self.dataset, "__len__") or not hasattr(self.dataset, "classes"):
             raise TypeError(f"Loader: dataset is {shown(self.dataset)}, expected a Dataset")
         if not len(self.dataset):

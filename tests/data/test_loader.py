@@ -285,3 +285,5 @@ def test_shares_side_by_side_are_the_batch(n, prefetch):
 def test_a_share_that_does_not_exist_is_named(k, n):
     with pytest.raises(ValueError, match=r"Loader\.share: "):
         Loader(numbered(3), 1).share(k, n)
+    with pytest.raises(ValueError, match=r"^Loader: part is \(.*\), expected \(k, n\)"):
+        Loader(numbered(3), 1, part=(k, n))
