@@ -152,6 +152,11 @@ def test_an_instance_with_a_forward_of_its_own_does_what_it_says():
     np.testing.assert_array_equal(
         nn.Sequential(norm, relu)(mf.tensor(images())).numpy(), norm(mf.tensor(images())).numpy()
     )
+    norm, relu = pair()
+    norm.forward = lambda x: x - 1
+    np.testing.assert_array_equal(
+        nn.Sequential(norm, relu)(mf.tensor(images())).numpy(), np.maximum(images() - 1, 0)
+    )
 
 
 def test_errors_and_anomalies_name_the_layer():
