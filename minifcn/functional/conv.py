@@ -14,7 +14,8 @@ the slot that it lacks, so the derivative of each is made of the other two, to a
 Transposed convolution is the convolution's backward pass: the same operator, called by both.
 
 Shape   x: N C H W, w: O C/G KH KW, g and y: N O P Q, P = floor((H + pads - d (KH-1) - 1) / s) + 1
-Cost    N O C/G KH KW P Q multiply-adds each; columns are made again, not kept (mf.limit_workspace)
+Cost    N O C/G KH KW P Q multiply-adds each or, by other algorithms, fewer: mf.explain_choice;
+        columns take memory up to mf.limit_workspace, and are not kept
 Source  Dumoulin and Visin, A guide to convolution arithmetic for deep learning, 2016, sections 2-4
 """
 

@@ -17,7 +17,7 @@ def workspace_limit() -> int:
 
 @contextmanager
 def limit_workspace(size: int) -> Iterator[None]:
-    """Within it, columns take at most `size` bytes; one output row at a time is the least.
+    """Within it, columns take at most `size` bytes; those of one pixel are the least.
 
     The results do not depend on it, but for rounding.
 
