@@ -11,6 +11,7 @@ import pytest
 import minifcn as mf
 import minifcn.functional as F
 from minifcn import nn
+from minifcn.functional.all_sum import all_sum
 from minifcn.modes import mode
 from minifcn.shapes import ShapeError
 
@@ -83,6 +84,21 @@ def train(x, gy, relu=False, order=1):
     own = [y, found[0], *found[3:4]]  # parts of the batch
     sums = [found[1], found[2], *found[4:5]]  # the parameters': to be added up
     return [t.numpy() for t in own], [t.numpy() for t in sums], [mean.numpy(), var.numpy()]
+
+
+def test_the_sum_over_processes_is_its_own_adjoint():
+    """Over all processes together: sum_r <y_r, g_r> = sum_r <x_r, gx_r>."""
+    x, g = np.random.default_rng(0).standard_normal((2, 3, 5))
+
+    def work(rank):
+        own = mf.tensor(x[rank], requires_grad=True)
+        one, two = all_sum(own[:2], own[2:])
+        (gx,) = mf.grad(F.cat([one, two]), [own], mf.tensor(g[rank]))
+        return one.tolist() + two.tolist(), gx.numpy()
+
+    y, gx = map(np.array, zip(*on_each(3, work), strict=True))
+    np.testing.assert_allclose(y, np.broadcast_to(x.sum(0), y.shape), rtol=1e-14)
+    np.testing.assert_allclose((y * g).sum(), (x * gx).sum(), rtol=1e-13)
 
 
 SHARES = [(2, 2), (3, 1), (1, 3), (4, 0), (1, 2, 1)]

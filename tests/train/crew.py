@@ -173,6 +173,18 @@ def ctrl_c(processes, folder):
     return {"said": out.getvalue()[-300:], "left": left_behind(), "done": trainer.step_count}
 
 
+def between(processes, folder):
+    """Ctrl-C comes between two epochs, and reaches this process alone."""
+
+    def evaluate():
+        os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+    trainer = make(processes, evaluate=evaluate)
+    trainer.fit()
+    return {"epoch": trainer.epoch, "left": left_behind()}
+
+
 def fails(processes, folder):
     """An error of this process alone ends the others."""
 

@@ -164,6 +164,12 @@ def test_ctrl_c_reaches_all_and_stops_between_two_steps(method, tmp_path):
     assert child.returncode == 0 and not errors
 
 
+def test_all_stop_between_two_epochs_when_one_is_asked_to():
+    got = run("between", METHODS[0], 3)
+    assert got["epoch"] == 1
+    assert got["left"] == 0 or METHODS[0] == "spawn"
+
+
 def test_what_cannot_be_sent_is_named():
     error = run("unsendable", "spawn", 2)["error"]
     assert error.startswith("Trainer: loss cannot be sent") and "lambda" in error
