@@ -137,6 +137,35 @@ def test_batch_norm_without_sync_takes_each_share_by_itself(run):
     assert abs(several[0][0][0] - together[0]) > 1e-6
 
 
+def test_scores_that_are_shared_are_those_of_one_model(run):
+    """Without sync every process has running statistics of its own."""
+
+    class Statistics:
+        shared = True
+
+        def __init__(self, model):
+            self.model = model
+
+        def __call__(self):
+            return {name: buffer.tolist() for name, buffer in self.model.named_buffers()}
+
+    def job(team):
+        model = net(sync=False).float()
+        evaluate, loader = Statistics(model), Loader(HotDogs(4, (24, 32)), 4)
+        trainer = Trainer(
+            model, SGD(model.parameters(), lr=0.1), loader, epochs=1, evaluate=evaluate,
+            communicator=team, out=io.StringIO(),
+        )  # fmt: skip
+        trainer.fit()
+        with together(team):
+            trainer.step(*next(iter(loader.share(team.rank, team.size).epoch(1))))
+        return trainer.history[-1]["scores"], evaluate()
+
+    (first, after), (second, other) = run(2, job)
+    assert first and first == second
+    assert after != other, "the two do differ between evaluations"
+
+
 def test_parameters_without_a_gradient_are_left_alone(run):
     """Weight decay would change them, had they a gradient of zeros."""
 
