@@ -157,6 +157,7 @@ def test_scores_that_are_shared_are_those_of_one_model(run):
             communicator=team, out=io.StringIO(),
         )  # fmt: skip
         trainer.fit()
+        model.train()
         with together(team):
             trainer.step(*next(iter(loader.share(team.rank, team.size).epoch(1))))
         return trainer.history[-1]["scores"], evaluate()
