@@ -1,5 +1,6 @@
 """The memory of the NumPy kernels: blocks come back when nobody looks; room is never guessed."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,30 @@ def test_a_block_comes_back_with_its_last_view() -> None:
     again = filled((2, 16, 40, 40))
     assert memory.address(again) == first
     assert mf.memory_counts()["fresh"] >= 2
+
+
+def test_where_a_block_dies_no_python_code_runs() -> None:
+    """In such code, as in `__del__`, a Ctrl-C would be reported and forgotten."""
+    x = filled((2, 16, 40, 40))
+    seen = []
+    sys.setprofile(lambda frame, event, _: seen.append((event, frame.f_code.co_name)))
+    try:
+        del x
+    finally:
+        sys.setprofile(None)
+    assert [name for event, name in seen if event == "call"] == []
+
+
+def test_who_finds_the_pool_busy_gets_memory_elsewhere() -> None:
+    """A signal's handler, or a child forked meanwhile, would wait for ever."""
+    x = filled((2, 16, 40, 40))
+    kept = x.copy()
+    with memory._pool.lock:
+        y = filled((2, 16, 40, 40))
+        y[...] = 7
+        frame = memory.framed(y, (1, 1), (42, 42))
+    assert np.array_equal(frame, padded(np.array(y), (1, 1), (42, 42)))
+    assert np.array_equal(x, kept)
 
 
 def test_of_equal_free_pieces_the_last_one_used_serves_next() -> None:

@@ -21,6 +21,7 @@ of it have through it, so the block comes back exactly when the last view dies.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
 from math import prod
 from typing import Any
@@ -57,21 +58,26 @@ def from_system(size: int) -> Memory:
 class Block(np.ndarray[Any, Any]):
     """A loan of memory: the base of one array, and returned when that array's last view dies."""
 
-    memory: Memory | None = None  # none: a small block, which is its own memory
     start: int = 0  # its first aligned byte
     image: tuple[int, Shape] | None = None  # (address, N C H W) of the pixels, if there is room
     offset: int = 0  # bytes from the first byte to the first pixel
 
-    def __del__(self) -> None:
-        if self.memory is not None:
-            _pool.returned.append(self.memory)
+
+class Loan(weakref.ref[Block]):
+    """Which memory a block has; it goes to its callback when the block dies.
+
+    The callback is no Python code, as `__del__` would be, in which a Ctrl-C is lost.
+    """
+
+    memory: Memory
 
 
 class _Pool:
     """Free pieces of memory, oldest first."""
 
     def __init__(self) -> None:
-        self.returned: deque[Memory] = deque()  # by __del__, at any moment: appending is atomic
+        self.loans: dict[int, Loan] = {}  # by id: the callbacks of those that nobody holds are lost
+        self.returned: deque[Loan] = deque()  # at any moment: appending is atomic
         self.free: list[Memory] = []
         self.lock = threading.Lock()
         self.fresh = self.reused = 0  # how many loans were new memory, and how many were not
@@ -80,24 +86,31 @@ class _Pool:
         self.converted = 0  # images brought from another layout
 
     def lend(self, size: int) -> Block:
-        if size < LARGE:
+        # Nobody waits: a signal's handler could interrupt who holds the lock, and wait forever.
+        if size < LARGE or not self.lock.acquire(blocking=False):
             return np.ndarray.__new__(Block, (size,), np.uint8)
-        with self.lock:
+        try:
             self.collect()
             memory = self.fitting(size)
             if memory is None:
                 memory = self.new(size)
             live = self.total - self.idle
             self.most, self.peak = max(self.most, live), max(self.peak, live)
-        block: Block = memory.view(Block)
-        block.memory, block.start = memory, memory.start
+            block: Block = memory.view(Block)
+            block.start = memory.start
+            loan = Loan(block, self.returned.append)
+            loan.memory = memory
+            self.loans[id(loan)] = loan
+        finally:
+            self.lock.release()
         return block
 
     def collect(self) -> None:
         while self.returned:
-            memory = self.returned.popleft()
-            self.free.append(memory)
-            self.idle += memory.size
+            loan = self.returned.popleft()
+            del self.loans[id(loan)]
+            self.free.append(loan.memory)
+            self.idle += loan.memory.size
 
     def fitting(self, size: int) -> Memory | None:
         """The smallest free piece that is large enough, of equals the last one used."""
@@ -199,19 +212,6 @@ def empty(shape: Shape, dtype: Any) -> Array:
     x = np.ndarray(shape, dtype, block, block.offset, (C * item, item, row, pixel))
     block.image = address(x), shape
     return x
-
-
-def empty_like(x: Array) -> Array:
-    """As `empty`, of the shape and dtype of x; with other than 4 axes, in the memory order of x."""
-    if x.ndim == 4:
-        return empty(x.shape, x.dtype)
-    if x.nbytes < LARGE:
-        return np.empty_like(x)
-    if x.flags.c_contiguous:
-        return buffer(x.shape, x.dtype)
-    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    made = buffer(tuple(x.shape[axis] for axis in order), x.dtype)
-    return made.transpose(sorted(range(x.ndim), key=order.__getitem__))
 
 
 def address(x: Array) -> int:
