@@ -133,13 +133,22 @@ class Shared:
                 peer.sendall(token)
             for rank, peer in self.peers.items():
                 got = _receive(peer)
-                assert got in (b"", token), f"{rank} is at {TOKEN.unpack(got)}, expected {size}"
                 if not got:
                     raise PeerLostError(f"process {rank} of {self.size} has ended")
+                if got != token:
+                    raise self._apart(rank, size, *TOKEN.unpack(got))
         except PeerLostError:
             raise
         except OSError as error:
             raise PeerLostError(f"process {rank} of {self.size} has ended ({error})") from error
+
+    def _apart(self, rank: int, size: int, meeting: int, other: int) -> RuntimeError:
+        """Two processes that do not do the same."""
+        return RuntimeError(
+            f"Shared: process {rank} brings {other} bytes to meeting {meeting}, but process "
+            f"{self.rank} brings {size} to meeting {self.meetings}; all processes must make the "
+            f"same calls in the same order"
+        )
 
 
 def _receive(peer: socket.socket) -> bytes:

@@ -115,6 +115,18 @@ def test_who_leaves_is_missed(run):
     assert run(2, job) == ["noticed", None]
 
 
+def test_who_does_something_else_is_told_so(run):
+    def job(team):
+        with pytest.raises((RuntimeError, PeerLostError)) as told:
+            team.all_sum(np.ones(3 + team.rank))
+        return str(told.value)
+
+    assert (
+        "Shared: process 1 brings 32 bytes to meeting 1, but process 0 brings 24 to meeting 1; all "
+        "processes must make the same calls in the same order"
+    ) in run(2, job)
+
+
 def test_one_is_the_sum_of_itself():
     x = np.arange(3.0)
     y = One().all_sum(x)
