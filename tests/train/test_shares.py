@@ -167,6 +167,35 @@ def test_scores_that_are_shared_are_those_of_one_model(run):
     assert after != other, "the two do differ between evaluations"
 
 
+def test_all_go_on_from_the_state_of_the_first(run, tmp_path):
+    """It alone has resumed, and the others have begun with other weights."""
+
+    def made(seed, team=None, epochs=2):
+        rng = np.random.default_rng(seed)
+        model = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1, generator=rng), nn.Dropout(0.5, seed=1))
+        sgd = SGD(model.parameters(), lr=0.1, momentum=0.9)
+        loader = Loader(HotDogs(4, (24, 32)), 2)
+        return Trainer(
+            model, sgd, loader, epochs=epochs, run=tmp_path, communicator=team, out=io.StringIO()
+        )
+
+    first = made(0)
+    first.step(*next(iter(first.loader.epoch(0))))
+    first.epoch, first.losses = 1, [0.5, 0.25]
+    first.save()
+
+    def job(team):
+        trainer = made(team.rank, team)
+        if team.rank == 0:
+            assert trainer.resume()
+        trainer.fit()
+        return trainer.losses, [p.tolist() for p in trainer.model.parameters()]
+
+    one, other = run(2, job)
+    assert one == other
+    assert one[0][:2] == [0.5, 0.25] and len(one[0]) == 4
+
+
 def test_parameters_without_a_gradient_are_left_alone(run):
     """Weight decay would change them, had they a gradient of zeros."""
 
