@@ -51,6 +51,8 @@ def workers(count: int, job: Callable[[Shared], Any], sent: dict[str, Any]) -> I
         )
     method = start_method()
     context: Any = multiprocessing.get_context(method)
+    if method == "spawn" and not _main_has_file():
+        _refuse_what_main_defines(sent)
     segment, table = Segment.of(count), connect(count)
     began: list[tuple[Any, Any]] = []
     team = Shared(0, table[0], segment)
@@ -139,15 +141,40 @@ def _signals_held() -> Iterator[None]:
 def _main_that_exists() -> Iterator[None]:
     """Within it a program from a pipe names no file: a spawned Python would look for `<stdin>`."""
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is None or os.path.exists(file):
+    if _main_has_file() or not hasattr(main, "__file__"):
         yield
         return
+    file = main.__file__
     del main.__file__
     try:
         yield
     finally:
         main.__file__ = file
+
+
+def _main_has_file() -> bool:
+    """Whether a spawned Python can read this program; a notebook or a pipe it can not."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return file is not None and os.path.exists(file)
+
+
+def _refuse_what_main_defines(sent: dict[str, Any]) -> None:
+    for name, part in sent.items():
+        if _defined_in_main(part):
+            raise TypeError(
+                f"Trainer: {name} is made of what this program itself defines, but a program "
+                f"without a file (a notebook, a pipe) cannot be read by other processes; define "
+                f"it in a module, or take processes 1"
+            )
+
+
+def _defined_in_main(part: Any) -> bool:
+    from multiprocessing.reduction import ForkingPickler
+
+    try:
+        return b"__main__" in bytes(ForkingPickler.dumps(part))
+    except Exception:
+        return False  # that is told where it is sent
 
 
 def _close(table: list[list[socket.socket | None]]) -> None:

@@ -184,25 +184,38 @@ def test_a_process_that_may_start_no_others_is_told():
     )
 
 
-def test_a_program_from_a_pipe_may_spawn():
-    """Its __main__ has no file that a new Python could read."""
-    program = (
-        f"import sys; sys.path.insert(0, {str(CREW.parent)!r})\n"
-        "import crew\n"
-        "crew.workers.start_method = lambda: 'spawn'\n"
-        "print(crew.plain(2, None)['losses'])\n"
-    )
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    told = subprocess.run(
+def piped(*lines):
+    """A program that came by a pipe, and spawns."""
+    before = [
+        f"import sys; sys.path.insert(0, {str(CREW.parent)!r})",
+        "import crew",
+        "crew.workers.start_method = lambda: 'spawn'",
+    ]
+    return subprocess.run(
         [sys.executable, "-"],
-        input=program,
-        env=environ,
+        input="\n".join([*before, *lines]),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         timeout=120,
     )
+
+
+def test_a_program_from_a_pipe_may_spawn():
+    """Its __main__ has no file that a new Python could read."""
+    told = piped("print(crew.plain(2, None)['losses'])")
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout) == run("plain", METHODS[0], 2)["losses"]
+
+
+def test_what_a_program_from_a_pipe_defines_cannot_be_sent():
+    told = piped("def loss(y, target): return y.mean()", "crew.make(2, loss=loss).fit()")
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1] == (
+        "TypeError: Trainer: loss is made of what this program itself defines, but a program "
+        "without a file (a notebook, a pipe) cannot be read by other processes; define it in a "
+        "module, or take processes 1"
+    )
 
 
 def test_scores_are_made_by_one_process_or_shared():
