@@ -12,7 +12,7 @@ from minifcn import nn
 from minifcn.data import HotDogs, Loader
 from minifcn.optim import SGD
 from minifcn.train.communicator import together
-from minifcn.train.gradients import combine
+from minifcn.train.gradients import GradientSum, combine
 from minifcn.train.loss import SegmentationLoss, segmentation_loss, weight_of
 from minifcn.train.trainer import Trainer
 
@@ -108,6 +108,26 @@ def test_a_plain_function_is_a_mean_over_images(run):
     assert weight_of(squares, np.zeros((5, 2, 2), np.int64)) == 5
 
 
+class MaskedSquares:
+    """A loss of one's own, whose mean over no pixel is nan, and so is every gradient of it."""
+
+    def __call__(self, logits, target):
+        mask = mf.tensor((target != VOID)[:, None].astype(np.float64))
+        return (logits * logits * mask).sum() / mask.sum()
+
+    def counted_weight(self, target):
+        return float(np.count_nonzero(target != VOID))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_share_that_does_not_count_adds_no_nan(run):
+    x, target = scenes(1, [1])
+    logits = mf.tensor(x, requires_grad=True)
+    (gx,) = mf.grad(MaskedSquares()(logits, target), [logits])
+    assert np.isnan(gx.numpy()).all()
+    compare(run, 4, 2, [1, 1, 0.5, 0], MaskedSquares())
+
+
 def test_a_batch_without_a_counted_pixel_is_skipped_by_all(run):
     losses, _, skipped = compare(run, 4, 2, [1, 1, 1, 1], segmentation_loss(VOID))
     assert np.isnan(losses).all() and skipped == 2
@@ -194,6 +214,20 @@ def test_all_go_on_from_the_state_of_the_first(run, tmp_path):
     one, other = run(2, job)
     assert one == other
     assert one[0][:2] == [0.5, 0.25] and len(one[0]) == 4
+
+
+def test_a_gradient_that_one_process_has_reaches_all(run):
+    """A model may take another way for every share; what nobody met has no gradient."""
+
+    def job(team):
+        p, q, r = (mf.tensor(np.zeros(2), requires_grad=True) for _ in range(3))
+        if team.rank == 1:
+            p.grad = mf.tensor(np.array([1.0, 2.0]))
+        q.grad = mf.tensor(np.array([3.0, team.rank]))
+        GradientSum([p, q, r])(team)
+        return p.grad.tolist(), q.grad.tolist(), r.grad
+
+    assert run(2, job) == [([1, 2], [6, 1], None)] * 2
 
 
 def test_parameters_without_a_gradient_are_left_alone(run):
