@@ -1,10 +1,9 @@
-"""Kernels that work by rows: the contract on pieces of a few numbers, and what large images cost.
+"""Kernels that work by rows: the contract on pieces of a few numbers, and exact large sums.
 
 The contract's samples are small and would never be cut; here everything is.
 """
 
 import importlib
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import minifcn as mf
-import minifcn.functional as F
-from minifcn import nn
 from minifcn.checks import Case, cases
 from minifcn.kernels import numpy_kernels, reference
 from minifcn.kernels.numpy_kernels import memory, rows
@@ -170,66 +166,3 @@ def test_sums_over_pixels_are_better_than_plain_float32() -> None:
     for axes, shape in (((0, 2, 3), (1, 3, 1, 1)), ((2, 3), (2, 3, 1, 1))):
         wanted = exact.sum(axes).reshape(shape)
         np.testing.assert_allclose(numpy_kernels.sum_to(channels_last(x), shape), wanted, rtol=3e-7)
-
-
-# ---- memory --------------------------------------------------------------------------------------
-
-
-class Net(nn.Module):
-    """A small FCN, with something of every kernel."""
-
-    def __init__(self) -> None:
-        self.stages, self.scores = nn.ModuleList(), nn.ModuleList()
-        for before, channels in ((3, 16), (16, 32)):
-            self.stages.append(nn.Sequential(
-                nn.Conv2d(before, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
-                nn.ReLU(), nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            ))  # fmt: skip
-            self.scores.append(nn.Conv2d(channels, 8, 1))
-        self.up = nn.ConvTranspose2d(8, 8, 4, stride=2, padding=1)
-
-    def forward(self, x: Any) -> Any:
-        fine = self.stages[0](x)
-        coarse = self.stages[1](fine)
-        y = self.scores[0](fine) + self.up(self.scores[1](coarse))
-        y = F.cat([y, y * 0.5], 1)[:, 4:12]
-        y = F.interpolate(y, scale_factor=2, mode="bilinear")
-        return F.pad(y, (1, 1, 1, 1))[:, :, 1:-1, 1:-1]
-
-
-def test_a_training_step_takes_no_fresh_memory_once_it_is_warm() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((2, 3, 96, 128)).astype(np.float32)
-    target = rng.integers(0, 8, (2, 96, 128))
-    target[:, :4] = 255
-    net = Net()
-    sgd = mf.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
-
-    def step() -> None:
-        sgd.zero_grad()
-        F.cross_entropy(net(mf.tensor(x)), mf.tensor(target), ignore_index=255).backward()
-        sgd.step()
-
-    for _ in range(3):
-        step()
-    before = mf.memory_counts()
-    for _ in range(3):
-        step()
-    after = mf.memory_counts()
-    assert after["fresh"] == before["fresh"]
-    assert after["reused"] > before["reused"], "the step does use the memory that is counted"
-    assert after["converted"] == before["converted"], "no image changes its layout on the way"
-    tracemalloc.start()  # it sees NumPy's own arrays, and those of the pool when they are fresh
-    try:
-        image = mf.tensor(x)
-        tracemalloc.reset_peak()
-        held = tracemalloc.get_traced_memory()[0]
-        sgd.zero_grad()
-        F.cross_entropy(net(image), mf.tensor(target), ignore_index=255).backward()
-        sgd.step()
-        peak = tracemalloc.get_traced_memory()[1] - held
-    finally:
-        tracemalloc.stop()
-    labels, activation = target.nbytes, 2 * 16 * 96 * 128 * 4
-    # Arrays below LARGE bytes are NumPy's own; none of half an image is.
-    assert peak <= labels + activation // 2, "a temporary as large as an image"
