@@ -24,9 +24,8 @@ def take_streams(model: Module, states: list[State], rank: int) -> None:
         model.load_random_state(states[rank])
         return
     model.load_random_state(states[0])
-    made = [(rng, _derived(rng, rank)) for rng in _generators(model)]
-    for rng, other in made:
-        rng.bit_generator.state = other
+    for rng in _generators(model):
+        rng.bit_generator.state = _derived(rng, rank)
 
 
 def gather_streams(model: Module, team: Communicator) -> list[State]:
@@ -46,9 +45,6 @@ def _generators(model: Module) -> list[np.random.Generator]:
 
 
 def _derived(rng: np.random.Generator, rank: int) -> Any:
-    """The state of a stream of its own for `rank`; `rng` stays where it is."""
-    bits = rng.bit_generator
-    before = bits.state
+    """The state of a stream of its own for `rank`, which follows from that of `rng`."""
     words = [int(word) for word in rng.integers(0, 2**32, size=8, dtype=np.uint64)]
-    bits.state = before
-    return type(bits)(np.random.SeedSequence(words, spawn_key=(rank,))).state
+    return type(rng.bit_generator)(np.random.SeedSequence(words, spawn_key=(rank,))).state
