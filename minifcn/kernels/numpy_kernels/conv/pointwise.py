@@ -14,7 +14,7 @@ import numpy as np
 from ....device import Array
 from ....shapes import Pair
 from ..memory import buffer
-from .runs import by_rows, has_runs, matrix
+from .runs import by_rows, matrix
 from .weights import add_product, zeros
 
 SHORT = 64  # pixels; a product of fewer is dominated by its call
@@ -51,7 +51,7 @@ def _row_by_row(source: Array, other: Array) -> bool:
     """Whether rows lie apart and are long: else it is better to have all in one piece."""
     if source.flags.c_contiguous and other.flags.c_contiguous:
         return False
-    return source.shape[1] * source.shape[2] >= SHORT and has_runs(source) and has_runs(other)
+    return source.shape[1] * source.shape[2] >= SHORT
 
 
 def _alike(source: Array, other: Array) -> tuple[Array, Array]:
