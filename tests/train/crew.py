@@ -73,7 +73,7 @@ def is_worker():
 
 @dataclass(frozen=True)
 class Trouble:
-    """Scenes; the first worker that is asked for one does what `kind` says, all for "sleep"."""
+    """Scenes; the second worker does what `kind` says when asked for one, all do for "sleep"."""
 
     kind: str
     scenes: HotDogs = HotDogs(10, (24, 32))
@@ -87,7 +87,7 @@ class Trouble:
         if self.kind == "sleep" and is_worker():
             os.write(1, f"{os.getpid()}\n".encode())  # whole: two workers speak at once
             time.sleep(600)
-        if multiprocessing.current_process().name == "minifcn-1":
+        if multiprocessing.current_process().name == "minifcn-2":
             if self.kind == "raise":
                 raise ValueError("scene is corrupt")
             if self.kind == "kill":
