@@ -6,7 +6,7 @@ sides, so no padded copy of the image is made, and padding can neither win nor c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -191,9 +191,9 @@ def avg_pool2d(x: Array, window: Window, counts: Sides, divisor: int | None) -> 
     """y[i, j] = sum_{u,v} x[s i + d u - p, s j + d v - p] / div[i, j]; first along H, then W."""
     (P, Q), (_, W) = window.out, window.image
     rows, y = empty((*x.shape[:2], P, W), x.dtype), empty((*x.shape[:2], P, Q), x.dtype)
-    _gather(x, list(_axis_meetings(window, 0)), rows, 2)
-    _gather(rows, list(_axis_meetings(window, 1)), y, 3)
-    np.divide(y, _divisors(window, counts, divisor).astype(x.dtype), out=y)
+    _gather(x, _axis_meetings(window, 0), rows, 2)
+    _gather(rows, _axis_meetings(window, 1), y, 3)
+    np.divide(y, _divisors(window, counts, divisor, x.dtype), out=y)
     return y
 
 
@@ -201,20 +201,23 @@ def avg_pool_grad(g: Array, window: Window, counts: Sides, divisor: int | None) 
     """x[h, k] = sum of g[i, j] / div[i, j] over the windows that cover pixel (h, k)."""
     (P, _), (H, W) = window.out, window.image
     share = result(g)
-    np.divide(g, _divisors(window, counts, divisor).astype(g.dtype), out=share)
+    np.divide(g, _divisors(window, counts, divisor, g.dtype), out=share)
     rows, x = empty((*g.shape[:2], P, W), g.dtype), empty((*g.shape[:2], H, W), g.dtype)
     _gather(share, [(image, out) for out, image in _axis_meetings(window, 1)], rows, 3)
     _gather(rows, [(image, out) for out, image in _axis_meetings(window, 0)], x, 2)
     return x
 
 
-def _gather(x: Array, moves: list[Key], y: Array, axis: int) -> None:
+def _gather(x: Array, moves: Sequence[Key], y: Array, axis: int) -> None:
     """y = the sum over (to, from) of x[from] put at y[to], along one axis."""
-    y[...] = 0
     before = (slice(None),) * axis
-    for to, source in moves:
-        part = y[(*before, to)]
-        np.add(part, x[(*before, source)], out=part)
+    parts = [(y[(*before, to)], x[(*before, source)]) for to, source in moves]
+    if parts[0][0].shape == y.shape:  # the first tap of most windows meets all of y
+        np.copyto(*parts.pop(0))
+    else:
+        y[...] = 0
+    for part, values in parts:
+        np.add(part, values, out=part)
 
 
 def _lowest(dtype: np.dtype[Any]) -> float:
@@ -224,7 +227,7 @@ def _lowest(dtype: np.dtype[Any]) -> float:
 
 def _meetings(window: Window) -> Iterator[Meeting]:
     """(t, out, image): where tap t = u KW + v meets the image, on either side."""
-    across = list(_axis_meetings(window, 1))
+    across = _axis_meetings(window, 1)
     for u, (out_rows, image_rows) in enumerate(_axis_meetings(window, 0)):
         for v, (out_columns, image_columns) in enumerate(across):
             yield u * len(across) + v, (out_rows, out_columns), (image_rows, image_columns)
@@ -253,21 +256,28 @@ def _cut_blocks(window: Window, P: int, high: int) -> list[tuple[slice, list[Mee
     return made
 
 
-def _axis_meetings(window: Window, axis: int) -> Iterator[tuple[slice, slice]]:
+@lru_cache(maxsize=256)
+def _axis_meetings(window: Window, axis: int) -> tuple[Key, ...]:
     """For each tap u: the i with 0 <= s i + d u - p < H, and those s i + d u - p."""
     s, d, H = window.stride[axis], window.dilation[axis], window.image[axis]
+    made = []
     for u in range(window.kernel[axis]):
         offset = d * u - window.pad[axis]
         first = max(-(offset // s), 0)
         count = max(min((H - 1 - offset) // s + 1, window.out[axis]) - first, 0)
         start = s * first + offset
-        yield slice(first, first + count), slice(start, start + s * count, s) if count else slice(0)
+        image = slice(start, start + s * count, s) if count else slice(0)
+        made.append((slice(first, first + count), image))
+    return tuple(made)
 
 
-def _divisors(window: Window, counts: Sides, divisor: int | None) -> Array:
+@lru_cache(maxsize=64)
+def _divisors(
+    window: Window, counts: Sides, divisor: int | None, dtype: np.dtype[np.generic]
+) -> Array:
     """div[i, j]: how many pixels of window (i, j) lie in the counted range, at least 1."""
     if divisor is not None:
-        return np.array(divisor)
+        return np.array(divisor, dtype)
     sizes: list[Array] = []
     for axis in (0, 1):
         start = window.stride[axis] * np.arange(window.out[axis]) - window.pad[axis]
@@ -275,4 +285,4 @@ def _divisors(window: Window, counts: Sides, divisor: int | None) -> Array:
         first, stop = counts[axis]
         size = ((place >= first) & (place < stop)).sum(1)
         sizes.append(np.maximum(size, 1))
-    return sizes[0][:, None] * sizes[1]
+    return np.asarray(sizes[0][:, None] * sizes[1], dtype)

@@ -51,7 +51,7 @@ def _row_by_row(source: Array, other: Array) -> bool:
     """Whether rows lie apart and are long: else it is better to have all in one piece."""
     if source.flags.c_contiguous and other.flags.c_contiguous:
         return False
-    return source.shape[1] * source.shape[2] >= SHORT
+    return bool(source.shape[1] * source.shape[2] >= SHORT)
 
 
 def _alike(source: Array, other: Array) -> tuple[Array, Array]:
