@@ -1,5 +1,6 @@
 """Communicators: sums in the order of the ranks, the same bits for all; an end is noticed."""
 
+import socket
 import threading
 from typing import Any
 
@@ -113,6 +114,20 @@ def test_who_leaves_is_missed(run):
         return "noticed"
 
     assert run(2, job) == ["noticed", None]
+
+
+def test_who_says_nothing_more_is_missed(run):
+    """The end of a stream that somebody waits for, where the test above has none to write to."""
+
+    def job(team):
+        if team.rank == 1:
+            team.peers[0].shutdown(socket.SHUT_WR)
+            return len(team.peers[0].recv(100)) > 0
+        with pytest.raises(PeerLostError, match="process 1 of 2 has ended$"):
+            team.barrier()
+        return "noticed"
+
+    assert run(2, job) == ["noticed", True]
 
 
 def test_who_does_something_else_is_told_so(run):

@@ -107,6 +107,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(method, tmp_path):
     "kind, words",
     [
         ("raise", ["ValueError: scene is corrupt", "Traceback"]),
+        ("shout", ["more than a pipe holds"]),
         ("kill", ["signal 9", "SIGKILL"]),
         ("exit", ["exit code 3"]),
     ],
