@@ -17,22 +17,30 @@ class VersionError(RuntimeError):
 class Version:
     """How often, and by whom last, an array was written."""
 
-    __slots__ = ("count", "writer")
+    __slots__ = ("_place", "_writer", "count")
 
     def __init__(self) -> None:
         self.count = 0
-        self.writer = ""
+        self._writer, self._place = "", ("", 0)
 
     def bump(self, writer: str) -> None:
         """Note one write and the user's line that led to it."""
         self.count += 1
-        self.writer = f"{writer} at {_users_line()}"
+        self._writer, self._place = writer, _users_line()
+
+    @property
+    def writer(self) -> str:
+        """Who wrote last, and where."""
+        path, line = self._place
+        return f"{self._writer} at {os.path.basename(path)}:{line}"
 
 
-def _users_line() -> str:
-    """file:line of the innermost frame outside this package."""
-    package = os.path.dirname(__file__)
+PACKAGE = os.path.dirname(__file__)
+
+
+def _users_line() -> tuple[str, int]:
+    """(file, line) of the innermost frame outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    return frame.f_code.co_filename, frame.f_lineno
