@@ -124,8 +124,12 @@ def left_behind():
 
 def same(processes, folder):
     first, second = make(processes), make(processes)
-    first.fit(), second.fit()
-    return {"first": result(first), "second": result(second), "left": left_behind()}
+    first.fit()
+    files = len(os.listdir("/dev/fd"))
+    second.fit()
+    files = len(os.listdir("/dev/fd")) - files
+    left = {"left": left_behind(), "files": files}
+    return {"first": result(first), "second": result(second), **left}
 
 
 def plain(processes, folder):

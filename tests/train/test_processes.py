@@ -73,6 +73,7 @@ def test_the_same_seed_gives_the_same_bits(processes):
     got = run("same", METHODS[0], processes)
     assert got["first"] == got["second"]
     assert got["left"] == 0 or METHODS[0] == "spawn"  # multiprocessing's own tracker stays
+    assert got["files"] == 0, "files stay open"
 
 
 def test_a_spawned_process_computes_what_a_forked_one_does():
