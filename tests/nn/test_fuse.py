@@ -17,6 +17,7 @@ def pair(dtype=np.float64):
     norm, rng = nn.BatchNorm2d(3, dtype=dtype), np.random.default_rng(1)
     with mf.no_grad():
         for p in (norm.weight, norm.bias, norm.running_mean):
+            assert p is not None
             p.copy_(mf.tensor(rng.standard_normal(3).astype(dtype)))
     return norm, nn.ReLU()
 
@@ -125,12 +126,12 @@ class Other(nn.ReLU):
 
 
 class OtherConv(nn.Conv2d):
-    def forward(self, x):
+    def forward(self, x):  # type: ignore[override] # as those who know nothing of relu do
         return super().forward(x) - 1
 
 
 class OtherNorm(nn.BatchNorm2d):
-    def forward(self, x):
+    def forward(self, x):  # type: ignore[override] # as those who know nothing of relu do
         return super().forward(x) - 1
 
 

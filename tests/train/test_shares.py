@@ -225,6 +225,7 @@ def test_a_gradient_that_one_process_has_reaches_all(run):
             p.grad = mf.tensor(np.array([1.0, 2.0]))
         q.grad = mf.tensor(np.array([3.0, team.rank]))
         GradientSum([p, q, r])(team)
+        assert p.grad is not None and q.grad is not None
         return p.grad.tolist(), q.grad.tolist(), r.grad
 
     assert run(2, job) == [([1, 2], [6, 1], None)] * 2

@@ -32,3 +32,5 @@ def test_the_environment_has_the_last_word(monkeypatch, name):
         before = threads()
         with one_blas_thread():
             assert threads() == before
+        with one_blas_thread(always=True):  # among several processes
+            assert set(threads()) == {1}
