@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .kernels.numpy_kernels.conv.choose import conv_algorithm
     from .kernels.numpy_kernels.conv.explain import explain_choice
     from .kernels.numpy_kernels.memory import memory_counts, release_memory
+    from .kernels.numpy_kernels.threads import num_threads
     from .kernels.numpy_kernels.workspace import limit_workspace
     from .window import Window
 
@@ -39,8 +40,8 @@ __all__ = [
     "adjoint_check", "arange", "as_tensor", "conv_algorithm", "detect_anomaly", "enable_grad",
     "explain_choice", "float16", "float32", "float64", "full", "full_like", "functional", "grad",
     "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64", "limit_workspace",
-    "memory_counts", "nn", "no_grad", "ones", "ones_like", "optim", "rand", "randn",
-    "release_memory", "tensor", "uint8", "zeros", "zeros_like",
+    "memory_counts", "nn", "no_grad", "num_threads", "ones", "ones_like", "optim", "rand",
+    "randn", "release_memory", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # These load their file on first use.
@@ -52,6 +53,7 @@ _KERNELS = {  # what the NumPy kernels can be told or asked -> where
     "explain_choice": "conv.explain",
     "limit_workspace": "workspace",
     "memory_counts": "memory",
+    "num_threads": "threads",
     "release_memory": "memory",
 }
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")

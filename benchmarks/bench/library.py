@@ -21,7 +21,9 @@ class Minifcn:
     def __init__(self, threads: int = 1) -> None:
         import minifcn
 
-        self.root: Any = minifcn  # OPENBLAS_NUM_THREADS was set before NumPy came
+        self.root: Any = minifcn
+        self.threads = minifcn.num_threads(threads)
+        self.threads.__enter__()  # for as long as this process lives
         self.nn, self.functional, self.optim = minifcn.nn, minifcn.functional, minifcn.optim
 
     def tensor(self, array: NDArray[Any]) -> Any:

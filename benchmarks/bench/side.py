@@ -66,11 +66,11 @@ def _has_processes() -> bool:
 
 
 def minifcn_sides(processes: bool = True) -> list[Side]:
-    """One process with one BLAS thread, with one per core; and a process per core."""
+    """One process with one thread, with one per core; and a process per core."""
     count = max(cores(), 2)
     sides = [
         Side("minifcn, 1 process", threads=1),
-        Side(f"minifcn, 1 process, {count} BLAS threads", threads=count),
+        Side(f"minifcn, 1 process, {count} threads", threads=count),
     ]
     if processes:
         sides.append(Side(f"minifcn, {count} processes", processes=count))

@@ -21,7 +21,7 @@ def families(twin: ModuleType) -> dict[str, ModuleType]:
     return found
 
 
-NOT_KERNELS = {"memory", "workspace"}  # how the fast twin keeps its arrays; loops need neither
+NOT_KERNELS = {"memory", "threads", "workspace"}  # how the fast twin works; loops need none
 
 NAMES = sorted({n for f in families(reference).values() for n in f.__all__})
 

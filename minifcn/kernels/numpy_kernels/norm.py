@@ -16,6 +16,7 @@ from .elementwise import cut, relu_grad
 from .memory import SMALL, empty
 from .rows import Scratch, Sums, blocks, grid, image, tiled
 from .statistics import exact_moments, few_moments, near_mean
+from .threads import each, shares
 
 __all__ = [
     "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
@@ -80,13 +81,18 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
     near = near and bool(np.isfinite(moved).all())
     origin = tiled(moved if near else origin, values)
     scale, shift = tiled(scale, values), tiled(shift, values)
-    for to, part in blocks(grid(y), grid(values)):
-        np.subtract(part, origin, out=to)  # first, so that no two large products cancel
-        np.multiply(to, scale, out=to)
-        if not near:
-            np.add(to, shift, out=to)
-        if relu:
-            np.maximum(to, 0, out=to)
+    out, rows = grid(y), grid(values)
+
+    def work(share: slice) -> None:
+        for to, part in blocks(out[share], rows[share]):
+            np.subtract(part, origin, out=to)  # first, so that no two large products cancel
+            np.multiply(to, scale, out=to)
+            if not near:
+                np.add(to, shift, out=to)
+            if relu:
+                np.maximum(to, 0, out=to)
+
+    each(work, shares(len(out), out.size))
     return y.reshape(x.shape)
 
 
@@ -170,17 +176,21 @@ def _input_rows(
         level = (level - mean.astype(np.float64) * slope).astype(x.dtype)
     a, origin, slope, level = (tiled(c, x) for c in (weight * r, mean, slope, level))
     rows = grid(x)
-    scratch = Scratch(rows.shape, x.dtype)
-    for to, g, part in blocks(gx, gy, rows):
-        d = scratch.like(part)
-        if near:
-            np.multiply(part, slope, out=d)
-        else:
-            np.subtract(part, origin, out=d)
-            np.multiply(d, slope, out=d)
-        np.add(d, level, out=d)
-        np.add(g, d, out=to)
-        np.multiply(to, a, out=to)
+
+    def work(share: slice) -> None:
+        scratch = Scratch(rows[share].shape, x.dtype)
+        for to, g, part in blocks(gx[share], gy[share], rows[share]):
+            d = scratch.like(part)
+            if near:
+                np.multiply(part, slope, out=d)
+            else:
+                np.subtract(part, origin, out=d)
+                np.multiply(d, slope, out=d)
+            np.add(d, level, out=d)
+            np.add(g, d, out=to)
+            np.multiply(to, a, out=to)
+
+    each(work, shares(len(rows), rows.size))
 
 
 def batch_norm_relu_grad(
@@ -204,16 +214,23 @@ def batch_norm_relu_grad(
     values, r, near = image(x), 1 / np.sqrt(var + eps), near_mean(mean, var)
     gx, origin = empty(values.shape, x.dtype), tiled(mean, values)
     rows, out = grid(values), grid(gx)
-    products, plain = Sums(rows, values.shape), Sums(rows, values.shape)
-    drops, scratch = Scratch(rows.shape, np.bool_), Scratch(rows.shape, x.dtype)
-    for to, g, result, part in blocks(out, grid(image(gy)), grid(image(y)), rows):
-        drop = drops.like(result)
-        np.less_equal(result, 0, out=drop)
-        cut(g, drop, to)
-        d = part if near else np.subtract(part, origin, out=scratch.like(part))
-        products.add_product(to, d)
-        plain.add(to)
-    gw, gb = products.by_channel(), plain.by_channel()
+    grads, results = grid(image(gy)), grid(image(y))
+
+    def work(share: slice) -> tuple[Array, Array]:
+        own = rows[share]
+        products, plain = Sums(own, values.shape), Sums(own, values.shape)
+        drops, scratch = Scratch(own.shape, np.bool_), Scratch(own.shape, x.dtype)
+        for to, g, result, part in blocks(out[share], grads[share], results[share], own):
+            drop = drops.like(result)
+            np.less_equal(result, 0, out=drop)
+            cut(g, drop, to)
+            d = part if near else np.subtract(part, origin, out=scratch.like(part))
+            products.add_product(to, d)
+            plain.add(to)
+        return products.by_channel(), plain.by_channel()
+
+    found = each(work, shares(len(rows), rows.size))
+    gw, gb = (sum(parts[1:], parts[0]) for parts in zip(*found, strict=True))
     if near:
         gw -= mean * gb
     sums = np.asarray(r * gw, x.dtype), gb.astype(x.dtype)

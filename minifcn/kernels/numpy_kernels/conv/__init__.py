@@ -16,10 +16,13 @@ from __future__ import annotations
 from functools import lru_cache
 from types import ModuleType
 
+import numpy as np
+
 from ....device import Array
 from ....shapes import Pair
 from ....window import Window
 from ..memory import empty, framed
+from ..threads import each, shares
 from . import (
     blocks,
     depthwise,
@@ -33,12 +36,13 @@ from . import (
     winograd2,
 )
 from .choose import Problem, choose, forced
-from .frame import reach
+from .frame import reach, seen
 from .phases import along
 from .unfold import fold, unfold
 
 __all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
 
+ROWS = 4  # of a thread: a multiple, so that no tile of Winograd's is cut
 WHOLE: dict[str, ModuleType] = {"blocks": blocks, "planes": planes}
 STRIDES: dict[str, ModuleType] = {"im2col": im2col, "depthwise": depthwise}
 DENSE: dict[str, grids.Dense] = {
@@ -95,15 +99,15 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     if name in WHOLE:
         w = WHOLE[name].conv2d_weight(x, g, window)
         return w
-    kernel, out, dilation = window.kernel, window.out, window.dilation
-    source, gp = framed(x, window.pad, size), framed(g, (0, 0), out)
-    if name in STRIDES:
-        options = window.stride, dilation, window.groups
-        w = STRIDES[name].correlate_weight(source, gp, kernel, out, *options)
-    elif name == "taps":
-        w = taps.correlate_weight(source, gp, kernel, out, dilation)
-    else:
-        w = grids.correlate_weight(DENSE[name], source, gp, kernel, out, dilation)
+    source, gp = framed(x, window.pad, size), framed(g, (0, 0), window.out)
+
+    def work(rows: slice) -> Array:
+        read = source[seen(rows, window.kernel[0], window.stride[0], window.dilation[0])]
+        return _correlate_weight(name, read, gp[rows], window, rows.stop - rows.start)
+
+    w, *others = each(work, shares(window.out[0], g.size, ROWS))
+    for other in others:
+        np.add(w, other, out=w)
     return weights.back(w)
 
 
@@ -122,9 +126,40 @@ def _correlate(
     name: str, source: Array, w: Array, out: Array, stride: Pair, dilation: Pair
 ) -> None:
     """out[i,j,n,o] = sum_{u,v,c} source[s i + d u, s j + d v, n, c'] w[u,v,c,o]."""
+    parts = shares(len(out), out.size, ROWS)
+    if len(parts) > 1:
+        K, s, d = w.shape[0], stride[0], dilation[0]
+
+        def work(rows: slice) -> None:
+            read = source[seen(rows, K, s, d)]
+            _correlate_rows(name, read, w, out[rows], stride, dilation)
+
+        each(work, parts)
+    else:
+        _correlate_rows(name, source, w, out, stride, dilation)
+
+
+def _correlate_rows(
+    name: str, source: Array, w: Array, out: Array, stride: Pair, dilation: Pair
+) -> None:
+    """The same in one thread."""
     if name in STRIDES:
         STRIDES[name].correlate(source, w, out, stride, dilation)
     elif name == "taps":
         taps.correlate(source, w, out, dilation)
     else:
         grids.correlate(DENSE[name], source, w, out, dilation)
+
+
+def _correlate_weight(name: str, source: Array, g: Array, window: Window, rows: int) -> Array:
+    """w[u,v,c,o] = sum_{i,j,n} source[s i + d u, s j + d v, n, c'] g[i,j,n,o] over `rows` rows."""
+    kernel, dilation, size = window.kernel, window.dilation, (rows, window.out[1])
+    w: Array
+    if name in STRIDES:
+        options = window.stride, dilation, window.groups
+        w = STRIDES[name].correlate_weight(source, g, kernel, size, *options)
+    elif name == "taps":
+        w = taps.correlate_weight(source, g, kernel, size, dilation)
+    else:
+        w = grids.correlate_weight(DENSE[name], source, g, kernel, size, dilation)
+    return w

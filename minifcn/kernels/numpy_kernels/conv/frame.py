@@ -17,3 +17,9 @@ def reach(window: Window) -> Pair:
 def _along(window: Window, axis: int) -> int:
     P, K = window.out[axis], window.kernel[axis]
     return window.stride[axis] * (P - 1) + span(K, window.dilation[axis]) if P > 0 else 0
+
+
+def seen(rows: slice, kernel: int, stride: int, dilation: int) -> slice:
+    """The source rows that the taps of these output rows meet."""
+    first, last = stride * rows.start, stride * (rows.stop - 1)
+    return slice(first, last + span(kernel, dilation))
