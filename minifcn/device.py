@@ -7,6 +7,7 @@ CuPy is imported when a CUDA device is asked for, never before.
 from __future__ import annotations
 
 import importlib
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,13 @@ def check(device: str) -> str:
 
 def of(array: object) -> str:
     """The device on which `array` lives."""
-    return "cpu" if isinstance(array, np.ndarray) else "cuda"
+    if isinstance(array, np.ndarray):
+        return "cpu"
+    if type(array).__module__.partition(".")[0] == "cupy":
+        return "cuda"
+    raise TypeError(
+        f"device: got a {type(array).__name__}, expected an array of NumPy, or of CuPy on a GPU"
+    )
 
 
 def to_device(array: Array, device: str) -> Array:
@@ -35,7 +42,7 @@ def to_device(array: Array, device: str) -> Array:
         return array
     if device == "cpu":
         return to_host(array)
-    moved: Array = _cupy().asarray(array)
+    moved: Array = cupy().asarray(array)
     return moved
 
 
@@ -43,7 +50,7 @@ def to_host(array: Array) -> Array:
     """`array` in host memory; the same array if it is there already."""
     if isinstance(array, np.ndarray):
         return array
-    host: Array = _cupy().asnumpy(array)
+    host: Array = cupy().asnumpy(array)
     return host
 
 
@@ -78,7 +85,9 @@ def checked(op: str, name: str, array: Any) -> Any:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def _cupy() -> Any:
+@cache
+def cupy() -> Any:
+    """The CuPy module; for this file and the CuPy kernels alone."""
     try:
         return importlib.import_module("cupy")
     except ImportError as error:

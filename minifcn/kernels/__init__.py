@@ -2,7 +2,7 @@
 
     reference       plain loops, copied from the formulas: the oracle
     numpy_kernels   the fast CPU kernels
-    cupy_kernels    launches cuda/*.cu (a later issue)
+    cupy_kernels    the same on a GPU: launches cuda/*.cu
 
 Both twins export the same names with the same parameters; tests/kernels/test_twins.py compares.
 Where the formula gives inf or nan, so does a kernel, without a warning: `Op` turns NumPy's off.
@@ -16,26 +16,42 @@ from typing import Any
 
 import numpy as np
 
+from .. import device as devices
 
-def of(op: str, arrays: Sequence[Any], names: Sequence[str] = ()) -> Any:
-    """The kernels of the device where all `arrays` live; `names` is what `op` calls them."""
-    first = None
+
+def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = False) -> Any:
+    """The kernels of the device where all `arrays` live; `names` is what `op` calls them.
+
+    Floating arrays are of one dtype, unless the operator takes `mixed` ones.
+    """
+    first, home = None, ""
     for index, array in enumerate(arrays):
-        if not isinstance(array, np.ndarray):
-            raise TypeError(
-                f"{op}: {_called(index, len(arrays), names)} is a {type(array).__name__}; "
-                f"this version has kernels for NumPy arrays only"
-            )
+        device = "cpu" if isinstance(array, np.ndarray) else devices.of(array)
+        if device != home:
+            if home:
+                a, b = (_called(k, len(arrays), names) for k in (index, 0))
+                raise TypeError(
+                    f"{op}: {a} is on {device!r}, but {b} is on {home!r}; move one with .to()"
+                )
+            home = device
         if array.dtype.kind == "f":
             if first is None:
                 first = index
-            elif array.dtype != arrays[first].dtype:
+            elif array.dtype != arrays[first].dtype and not mixed:
                 a, b = (_called(k, len(arrays), names) for k in (index, first))
                 raise TypeError(
                     f"{op}: dtype of {a} is {array.dtype}, but dtype of {b} is "
                     f"{arrays[first].dtype}; convert one with .astype()"
                 )
-    return _numpy_kernels()
+    return _cupy_kernels() if home == "cuda" else _numpy_kernels()
+
+
+@cache
+def _cupy_kernels() -> Any:
+    """Loaded with the first operator on a GPU."""
+    from . import cupy_kernels
+
+    return cupy_kernels
 
 
 @cache

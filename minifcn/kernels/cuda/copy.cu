@@ -1,0 +1,14 @@
+// copy.cu: bring elements from one order in memory into another.
+//
+//   y[i_0, ..., i_k] = x[i_0, ..., i_k]      for any strides of both
+//
+// A thread owns one element, and divides its number into the indices of the axes.
+// Launch  ceil(n / 256) blocks of 256 threads
+// Bytes   x read once, y written once, in whole sectors along the axis that is fast in both
+// WORD    an unsigned type as wide as an element
+#include "common.cuh"
+
+extern "C" __global__ void copy(const WORD* x, const View from, WORD* y, const View to, int64 n) {
+  int64 i = line();
+  if (i < n) y[place(to, i)] = x[place(from, i)];
+}

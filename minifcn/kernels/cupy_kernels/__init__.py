@@ -1,0 +1,6 @@
+"""cupy_kernels: the CUDA twin. It launches cuda/*.cu, and holds no mathematics.
+
+What it takes from CuPy is memory, views, streams and the compiler; no ufunc, no cuBLAS.
+"""
+
+from .elementwise import *

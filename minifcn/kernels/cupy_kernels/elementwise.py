@@ -1,0 +1,211 @@
+"""Element by element: cuda/elementwise.cu, cast.cu and copy.cu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...device import Array
+from ...shapes import Shape
+from .launch import THREADS, blocks, program
+from .memory import dense, empty, flat, put
+
+__all__ = [
+    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "divide", "exp", "full",
+    "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
+    "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
+    "sigmoid", "sign", "softplus", "subtract", "tanh",
+]  # fmt: skip
+
+
+def _run(kernel: str, arrays: tuple[Array, ...], *numbers: Any) -> Array:
+    """kernel(arrays..., numbers..., y, n): a result like the last array."""
+    like = arrays[-1]
+    y = empty(like.shape, like.dtype)
+    own = {"FLOATING": 1} if floating(like.dtype) else {}
+    grid = blocks(y.size, THREADS * (16 // like.itemsize))
+    run = program("elementwise", REAL=like.dtype, **own)
+    run(kernel, grid, THREADS, *map(dense, arrays), *numbers, flat(y), y.size)
+    return y
+
+
+def floating(dtype: Any) -> bool:
+    """Whether there are fractions; bfloat16 calls itself of kind V."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"
+
+
+def _as_number(x: Array, number: Any) -> Array:
+    """x in the dtype that NumPy gives to x and a Python number together."""
+    if floating(x.dtype):
+        return x
+    return _promoted(x, np.result_type(x.dtype, number))
+
+
+def _promoted(x: Array, dtype: Any) -> Array:
+    return x if x.dtype == dtype else cast(x, np.dtype(dtype).name)
+
+
+def _pair(kernel: str, a: Array, b: Array) -> Array:
+    """Whole numbers of two dtypes meet in the one that NumPy gives them."""
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a.dtype, b.dtype)
+    return _run(kernel, (_promoted(a, dtype), _promoted(b, dtype)))
+
+
+def full(shape: Shape, value: float, like: Array) -> Array:
+    """An array of one value, of like's dtype and device."""
+    y = empty(shape, like.dtype)
+    run = program("elementwise", REAL=y.dtype, **({"FLOATING": 1} if floating(y.dtype) else {}))
+    run("full", blocks(y.size), THREADS, flat(y), float(value), y.size)
+    return y
+
+
+def cast(x: Array, dtype: str) -> Array:
+    wanted = _named(dtype)
+    y = empty(x.shape, wanted)
+    program("cast", FROM=x.dtype, REAL=wanted)(
+        "cast", blocks(x.size), THREADS, dense(x), flat(y), x.size
+    )
+    return y
+
+
+def _named(dtype: str) -> np.dtype[Any]:
+    if dtype == "bfloat16":
+        from ml_dtypes import bfloat16
+
+        return np.dtype(bfloat16)
+    return np.dtype(dtype)
+
+
+def copy(x: Array) -> Array:
+    y = empty(x.shape, x.dtype)
+    put(x, y)
+    return y
+
+
+def add(a: Array, b: Array) -> Array:
+    return _pair("add", a, b)
+
+
+def subtract(a: Array, b: Array) -> Array:
+    return _pair("subtract", a, b)
+
+
+def multiply(a: Array, b: Array) -> Array:
+    return _pair("multiply", a, b)
+
+
+def divide(a: Array, b: Array) -> Array:
+    if not floating(a.dtype):
+        a, b = cast(a, "float64"), cast(b, "float64")
+    return _run("divide", (a, b))
+
+
+def scale(x: Array, factor: float) -> Array:
+    return _run("scale", (_as_number(x, factor),), float(factor))
+
+
+def shift(x: Array, term: float) -> Array:
+    return _run("shift", (_as_number(x, term),), float(term))
+
+
+def power(x: Array, exponent: float) -> Array:
+    if x.dtype.kind in "iu" and exponent < 0:
+        raise ValueError("power: whole numbers to a negative exponent, expected floats")
+    return _run("power", (_as_number(x, exponent),), float(exponent))
+
+
+def exp(x: Array) -> Array:
+    return _run("exponential", (x,))
+
+
+def log(x: Array) -> Array:
+    return _run("logarithm", (x,))
+
+
+def tanh(x: Array) -> Array:
+    return _run("hyperbolic_tangent", (x,))
+
+
+def sigmoid(x: Array) -> Array:
+    return _run("sigmoid", (x,))
+
+
+def softplus(x: Array) -> Array:
+    return _run("softplus", (x,))
+
+
+def absolute(x: Array) -> Array:
+    return _run("absolute", (x,))
+
+
+def sign(x: Array) -> Array:
+    return _run("sign", (x,))
+
+
+def maximum(a: Array, b: Array) -> Array:
+    return _pair("maximum", a, b)
+
+
+def minimum(a: Array, b: Array) -> Array:
+    return _pair("minimum", a, b)
+
+
+def larger_grad(gy: Array, a: Array, b: Array) -> Array:
+    return _run("larger_grad", (gy, a, b))
+
+
+def select(mask: Array, a: Array, b: Array) -> Array:
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a.dtype, b.dtype)
+    return _masking(
+        "select", dtype, mask, lambda m: (m, dense(_promoted(a, dtype)), dense(_promoted(b, dtype)))
+    )
+
+
+def masked(x: Array, mask: Array, keep: bool) -> Array:
+    return _masking("masked", x.dtype, mask, lambda m: (dense(x), m, keep))
+
+
+def _masking(kernel: str, dtype: Any, mask: Array, given: Any) -> Array:
+    y = empty(mask.shape, dtype)
+    own = {"FLOATING": 1} if floating(y.dtype) else {}
+    m = dense(_promoted(mask, np.dtype(bool)))
+    run = program("elementwise", REAL=y.dtype, **own)
+    run(kernel, blocks(y.size), THREADS, *given(m), flat(y), y.size)
+    return y
+
+
+def clamp(x: Array, low: float, high: float) -> Array:
+    """min(max(x, low), high), infinite bounds for none."""
+    if not floating(x.dtype):
+        limits = np.iinfo(x.dtype)
+        low, high = max(low, limits.min), min(high, limits.max)
+    return _run("clamp", (x,), float(low), float(high))
+
+
+def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
+    return _run("clamp_grad", (gy, x), float(low), float(high))
+
+
+def relu(x: Array) -> Array:
+    return _run("relu", (x,))
+
+
+def relu_grad(gy: Array, x: Array) -> Array:
+    return _run("relu_grad", (gy, x))
+
+
+def leaky_relu(x: Array, negative_slope: float) -> Array:
+    return _run("leaky_relu_grad", (x, x), float(negative_slope))
+
+
+def leaky_relu_grad(gy: Array, x: Array, negative_slope: float) -> Array:
+    return _run("leaky_relu_grad", (gy, x), float(negative_slope))
+
+
+def prelu(a: Array, x: Array, w: Array) -> Array:
+    return _run("prelu", (a, x, w))
+
+
+def prelu_weight(a: Array, b: Array, x: Array) -> Array:
+    return _run("prelu_weight", (a, b, x))

@@ -1,0 +1,46 @@
+"""structs: the geometry structs of common.cuh as NumPy dtypes, passed to kernels by value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from ...device import Array
+from ...window import Window
+
+AXES = 6  # of a View
+
+STRUCTS = {
+    "Window": np.dtype(
+        [(n, "i4") for n in "H W P Q KH KW sh sw dh dw ph pw groups".split()], align=True
+    ),
+    "View": np.dtype(
+        [("ndim", "i4"), ("pad_", "i4"), ("size", "i8", AXES), ("stride", "i8", AXES)], align=True
+    ),
+}
+
+
+@lru_cache(maxsize=1024)
+def window_struct(window: Window) -> Array:
+    """`struct Window` of a Window."""
+    made = np.zeros((), STRUCTS["Window"])
+    values = (
+        *window.image, *window.out, *window.kernel, *window.stride, *window.dilation, *window.pad,
+        window.groups,
+    )  # fmt: skip
+    for name, value in zip(STRUCTS["Window"].names or (), values, strict=True):
+        made[name] = value
+    return made
+
+
+def view_struct(size: Sequence[int], stride: Sequence[int]) -> Array:
+    """`struct View` of axes with these sizes and strides, in elements."""
+    if len(size) > AXES:
+        raise ValueError(f"cuda: an array of {len(size)} axes, expected at most {AXES}")
+    made = np.zeros((), STRUCTS["View"])
+    made["ndim"] = len(size)
+    made["size"][: len(size)] = size
+    made["stride"][: len(size)] = stride
+    return made
