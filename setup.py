@@ -31,6 +31,8 @@ EXTRAS = {
     "onnx": ["onnx>=1.16"],
     # For those who work on minifcn itself.
     "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
+    # Compiles the CUDA kernels where there is no GPU; runtime has the headers of half precision.
+    "nvrtc": ["nvidia-cuda-nvrtc==13.*", "nvidia-cuda-runtime==13.*"],
     # A formatter or a type checker of another minor release judges otherwise, so these are held.
     "dev": ["ruff==0.17.*", "mypy==2.4.*", "types-tqdm"],
 }

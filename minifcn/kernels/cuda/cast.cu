@@ -6,6 +6,7 @@
 // Launch  ceil(n / 256) blocks of 256 threads
 // Bytes   x read once, y written once
 // FROM, REAL  the types of x and of y
+// Builds  FROM=floating|integer REAL=floating|integer
 #include "common.cuh"
 
 extern "C" __global__ void cast(const FROM* x, REAL* y, int64 n) {

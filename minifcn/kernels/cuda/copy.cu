@@ -6,9 +6,10 @@
 // Launch  ceil(n / 256) blocks of 256 threads
 // Bytes   x read once, y written once, in whole sectors along the axis that is fast in both
 // WORD    an unsigned type as wide as an element
+// Builds  WORD=uint8|uint16|uint32|uint64
 #include "common.cuh"
 
-extern "C" __global__ void copy(const WORD* x, const View from, WORD* y, const View to, int64 n) {
+extern "C" __global__ void copy(const WORD* x, const __grid_constant__ View from, WORD* y, const __grid_constant__ View to, int64 n) {
   int64 i = line();
   if (i < n) y[place(to, i)] = x[place(from, i)];
 }

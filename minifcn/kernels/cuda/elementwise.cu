@@ -8,6 +8,8 @@
 // Launch  ceil(n / (256 * PACK)) blocks of 256 threads, PACK = 16 / sizeof(REAL)
 // Bytes   every input read once, y written once
 // REAL    the element type; halves are computed in float
+// Builds  REAL=floating FLOATING=1
+// Builds  REAL=integer
 #include "common.cuh"
 
 typedef WideOf<REAL>::type Wide;
