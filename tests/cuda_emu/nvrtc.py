@@ -173,10 +173,15 @@ def main() -> int:
     start = time.perf_counter()
     wanted = [Path(name).stem for name in given.files] or files()
     cards = given.arch or (CARDS if given.all else QUICK)
-    work = [task for file in wanted for task in tasks(file, given.all or given.each, cards)]
+    work, wrong = [], []
+    for file in wanted:
+        try:
+            work += tasks(file, given.all or given.each, cards)
+        except (OSError, ValueError) as error:  # no such file, or a header that cannot be read
+            wrong.append(str(error))
     kernels, failures = compile_all(work, given.jobs)
     print(table(kernels, given.each))
-    wrong = problems(kernels, failures)
+    wrong += problems(kernels, failures)
     for text in wrong:
         print(f"FAILED  {text}")
     print(

@@ -2,6 +2,7 @@
 
     // Builds  REAL=floating FLOATING=1              all combinations of the alternatives
     // Builds  REAL=half16|bfloat16 TILE=64|128 from sm_80
+    // Builds  REAL=floating OUT=double|REAL         a macro's name stands for its value
     // Stack   kernel_name: why it may use local memory
 
 `undeclared` holds what is really compiled against the header, so a header cannot go stale: the
@@ -36,16 +37,19 @@ class Builds(NamedTuple):
 
     def every(self) -> Iterator[Macros]:
         names = [name for name, _ in self.macros]
+        seen = set()
         for values in product(*(values for _, values in self.macros)):
-            yield tuple(zip(names, values, strict=True))
+            given = dict(zip(names, values, strict=True))
+            made = tuple((name, given.get(value, value)) for name, value in given.items())
+            if made not in seen:
+                seen.add(made)
+                yield made
 
     def first(self) -> Macros:
         return next(self.every())
 
     def has(self, macros: Macros) -> bool:
-        return dict(macros).keys() == dict(self.macros).keys() and all(
-            value in dict(self.macros)[name] for name, value in macros
-        )
+        return dict(macros) in map(dict, self.every())
 
 
 def files() -> list[str]:

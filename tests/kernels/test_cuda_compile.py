@@ -38,6 +38,7 @@ HEADER = """#line 1 "made.cu"
 //
 // Builds  REAL=floating TILE=64|128 from sm_80
 // Builds  REAL=integer|double
+// Builds  REAL=half16|double OUT=double|REAL
 int code;
 // Builds  REAL=no
 """
@@ -50,6 +51,8 @@ int code;
         ("TILE=128 REAL=half16", True),
         ("REAL=double", True),
         ("REAL=bool", True),
+        ("REAL=half16 OUT=half16", True),
+        ("REAL=double OUT=half16", False),
         ("REAL=float", False),
         ("REAL=int32 TILE=64", False),
         ("REAL=float TILE=32", False),
@@ -65,9 +68,10 @@ def test_a_set_that_the_header_does_not_have_is_found(given: str, right: bool) -
 
 
 def test_all_combinations_are_compiled_for_the_cards_they_are_for() -> None:
-    first, second = nvrtc_builds.builds_in("made", HEADER)
+    first, second, third = nvrtc_builds.builds_in("made", HEADER)
     assert (first.oldest, second.oldest) == (80, 75)
     assert (len(list(first.every())), len(list(second.every()))) == (4 * 2, 9 + 1)
+    assert [dict(m)["OUT"] for m in third.every()] == ["double", "half16", "double"]
     assert first.first() == (("REAL", "float"), ("TILE", "64"))
 
 
