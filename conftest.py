@@ -1,4 +1,6 @@
-"""What every test and documentation page shares: threads, Hypothesis profiles, a clean folder."""
+"""What every test and documentation page shares: threads, Hypothesis profiles, a clean folder, and
+what the device "cuda" is: the real CuPy on a GPU, or the emulator of tests/cuda_emu.
+"""
 
 import os
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 from hypothesis import settings
+
+from tests.cuda_emu import Cuda, find_cuda
 
 # "quick" is what everyone runs, the same examples every time; "deep" looks further and draws new
 # ones: pytest --hypothesis-profile=deep
@@ -45,3 +49,37 @@ def pages_write_elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
 def root() -> Path:
     """The folder of the checkout."""
     return Path(__file__).resolve().parent
+
+
+# ---- devices: a test that takes `device` runs on each, one that takes `cuda` on that alone -------
+
+
+def pytest_report_header() -> str:
+    return f"device cuda: {find_cuda()}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `device` on both, unless it names its devices itself."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    named = any("device" in str(mark.args[0]).replace(",", " ").split() for mark in marks)
+    if "device" in metafunc.fixturenames and not named:
+        metafunc.parametrize("device", ["cpu", "cuda"])
+
+
+@pytest.fixture(autouse=True)
+def device_is_there(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The device of a parametrized test. Tests that do not ask for "cuda" never see a stand-in."""
+    call = getattr(request.node, "callspec", None)
+    if call is not None and call.params.get("device") == "cuda":
+        request.getfixturevalue("cuda")
+    yield
+
+
+@pytest.fixture
+def cuda() -> Iterator[Cuda]:
+    """The device "cuda", whatever it is here; the test is skipped if it is nothing."""
+    found = find_cuda()
+    if found.kind == "none":
+        pytest.skip(f"no device cuda: {found.reason}")
+    with found.present():
+        yield found
