@@ -24,9 +24,10 @@ CORE = ["numpy>=2,<3", "pillow>=10.1", "safetensors>=0.4", "threadpoolctl>=3.5",
 
 EXTRAS = {
     "mpi": ["mpi4py>=4"],  # a training on several machines
+    # A GPU; [ctk] brings CUDA's compiler and headers, which CuPy alone does not.
+    "cuda12": ["cupy-cuda12x[ctk]>=14,<15", "ml_dtypes>=0.5"],
+    "cuda13": ["cupy-cuda13x[ctk]>=14,<15", "ml_dtypes>=0.5"],
     # For rooms that are still to be built ("Rooms to come" in docs/architecture.md).
-    "cuda12": ["cupy-cuda12x[ctk]>=14"],
-    "cuda13": ["cupy-cuda13x[ctk]>=14"],
     "plots": ["matplotlib>=3.8"],
     "onnx": ["onnx>=1.16"],
     # For those who work on minifcn itself.

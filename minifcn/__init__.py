@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import cuda
 from .anomaly import AnomalyError, detect_anomaly
 from .core import Op, Tensor, as_tensor, full_like, grad, tensor
 from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
+from .device import device
 from .modes import enable_grad, no_grad
 from .shapes import ShapeError
 from .versions import VersionError
@@ -23,7 +25,7 @@ from .versions import VersionError
 if TYPE_CHECKING:
     from . import functional, nn, optim
     from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
-    from .kernels.numpy_kernels.conv.choose import conv_algorithm
+    from .kernels.forced import conv_algorithm
     from .kernels.numpy_kernels.conv.explain import explain_choice
     from .kernels.numpy_kernels.memory import memory_counts, release_memory
     from .kernels.numpy_kernels.threads import num_threads
@@ -37,24 +39,24 @@ uint8, int32, int64 = np.uint8, np.int32, np.int64
 
 __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
-    "adjoint_check", "arange", "as_tensor", "conv_algorithm", "detect_anomaly", "enable_grad",
-    "explain_choice", "float16", "float32", "float64", "full", "full_like", "functional", "grad",
-    "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64", "limit_workspace",
-    "memory_counts", "nn", "no_grad", "num_threads", "ones", "ones_like", "optim", "rand",
-    "randn", "release_memory", "tensor", "uint8", "zeros", "zeros_like",
+    "adjoint_check", "arange", "as_tensor", "conv_algorithm", "cuda", "detect_anomaly", "device",
+    "enable_grad", "explain_choice", "float16", "float32", "float64", "full", "full_like",
+    "functional", "grad", "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64",
+    "limit_workspace", "memory_counts", "nn", "no_grad", "num_threads", "ones", "ones_like",
+    "optim", "rand", "randn", "release_memory", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # These load their file on first use.
 _CHECKS = (
     "GradientError", "adjoint_check", "gradcheck", "gradcheck_report", "gradgradcheck",
 )  # fmt: skip
-_KERNELS = {  # what the NumPy kernels can be told or asked -> where
-    "conv_algorithm": "conv.choose",
-    "explain_choice": "conv.explain",
-    "limit_workspace": "workspace",
-    "memory_counts": "memory",
-    "num_threads": "threads",
-    "release_memory": "memory",
+_KERNELS = {  # what the kernels can be told or asked -> where
+    "conv_algorithm": "forced",
+    "explain_choice": "numpy_kernels.conv.explain",
+    "limit_workspace": "numpy_kernels.workspace",
+    "memory_counts": "numpy_kernels.memory",
+    "num_threads": "numpy_kernels.threads",
+    "release_memory": "numpy_kernels.memory",
 }
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 
@@ -74,9 +76,11 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(".functional", __name__), name)
     if name in _CHECKS:
         return getattr(importlib.import_module(".checks", __name__), name)
+    if name == "bfloat16":
+        return importlib.import_module(".device", __name__).bfloat16()
     if name == "Window":
         return importlib.import_module(".window", __name__).Window
     if name in _KERNELS:
-        module = importlib.import_module(f".kernels.numpy_kernels.{_KERNELS[name]}", __name__)
+        module = importlib.import_module(f".kernels.{_KERNELS[name]}", __name__)
         return getattr(module, name)
     raise AttributeError(f"module 'minifcn' has no attribute {name!r}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import device as devices
+from .device import is_floating, to_host
 from .modes import mode
 
 
@@ -40,8 +40,8 @@ def detect_anomaly() -> Iterator[None]:
 
 
 def _check(op: Any, inputs: Sequence[Any], y: Any) -> None:
-    host = devices.to_host(y)
-    if host.dtype.kind != "f" or np.isfinite(host).all():
+    host = to_host(y)
+    if not is_floating(host.dtype) or np.isfinite(host).all():
         return
     bad = np.argwhere(~np.isfinite(host))
     element = tuple(int(index) for index in bad[0])
@@ -59,10 +59,10 @@ def _check(op: Any, inputs: Sequence[Any], y: Any) -> None:
 
 
 def _describe(name: str, array: Any) -> str:
-    host = devices.to_host(array)
+    host = to_host(array)
     if host.size == 0:
         return f"{name}: empty"
-    if host.dtype.kind != "f":
+    if not is_floating(host.dtype):
         return f"{name}: {host.dtype}, {host.min()} to {host.max()}"
     bad = int((~np.isfinite(host)).sum())
     if bad:

@@ -15,16 +15,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from . import device as devices
 from . import kernels
+from .device import Array, checked, host_array, is_floating, to_device, to_host
 from .graph import Node, arguments, place, reachable, walk
 from .methods import Methods
 from .modes import mode, no_grad
 from .operators import Operators
 from .shapes import Shape, ShapeError
 from .versions import Version
-
-Array = devices.Array
 
 
 class Tensor(Operators, Methods):
@@ -39,7 +37,7 @@ class Tensor(Operators, Methods):
     __slots__ = ("__weakref__", "_node", "_version", "data")
 
     def __init__(self, data: Array, requires_grad: bool = False) -> None:
-        self.data = devices.checked("Tensor", "data", data)
+        self.data = checked("Tensor", "data", data)
         self._version = Version()
         self._node: Node | None = None
         if requires_grad:
@@ -63,7 +61,7 @@ class Tensor(Operators, Methods):
                 f"requires_grad: this tensor was made by {self._node}; only a leaf can be set, "
                 f"use .detach()"
             )
-        if wanted and not np.issubdtype(self.data.dtype, np.floating):
+        if wanted and not is_floating(self.data.dtype):
             raise TypeError(f"requires_grad: dtype is {self.data.dtype}, expected a floating type")
         if not wanted:
             self._node = None
@@ -120,7 +118,7 @@ class Tensor(Operators, Methods):
         self._version.bump(writer)
 
     def __repr__(self) -> str:
-        body = np.array2string(devices.to_host(self.data), separator=", ", prefix="tensor(")
+        body = np.array2string(to_host(self.data), separator=", ", prefix="tensor(")
         made_by = f", made by {self._node.op.name}" if self._node and self._node.op else ""
         leaf = ", requires_grad=True" if self._node and self._node.op is None else ""
         return f"tensor({body}, dtype={self.data.dtype}{leaf}{made_by})"
@@ -259,15 +257,18 @@ def _fit(op: str, gy: Tensor, y: Tensor) -> Tensor:
 
 
 def tensor(
-    data: Any, dtype: Any = None, requires_grad: bool = False, device: str = "cpu"
+    data: Any, dtype: Any = None, requires_grad: bool = False, device: str | None = None
 ) -> Tensor:
     """A tensor with a copy of `data`; Python numbers become float32, arrays keep their dtype.
+
+    It is made on `device`; unless given, on a tensor's own one, else on that of `mf.device`.
 
     >>> tensor([1.0, 2.0]).dtype, tensor(np.zeros(2)).dtype, tensor([1, 2]).dtype
     (dtype('float32'), dtype('float64'), dtype('int64'))
     """
-    array = devices.host_array("tensor", data.numpy() if isinstance(data, Tensor) else data, dtype)
-    return Tensor(devices.to_device(array, device), requires_grad)
+    if isinstance(data, Tensor):
+        data, device = data.numpy(), device or data.device
+    return Tensor(to_device(host_array("tensor", data, dtype), device), requires_grad)
 
 
 def as_tensor(value: Any) -> Tensor:

@@ -1,28 +1,58 @@
 """device: the only door between host memory (NumPy) and a GPU (CuPy).
 
 `of(array)` names the device an array lives on; `to_host` and `to_device` move it, explicitly.
-CuPy is imported when a CUDA device is asked for, never before.
+`device("cuda")` says where new tensors are made. CuPy is imported when a CUDA device is asked for,
+never before, and what it lacks is said in one sentence.
 """
 
 from __future__ import annotations
 
 import importlib
+from contextlib import ContextDecorator
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .modes import mode
 from .shapes import one_of, shown
 
 Array = NDArray[Any]
 
 DEVICES = ("cpu", "cuda")
+INSTALL = "pip install 'minifcn[cuda12]' or 'minifcn[cuda13]', whichever the driver serves"
 
 
-def check(device: str) -> str:
-    """`device`, if it is one that minifcn knows."""
-    return one_of("device", "name", device, DEVICES)
+class device(str, ContextDecorator):
+    """A device by its name; within it, new tensors and new layers are made there.
+
+    Usable as `with device("cuda"):` and as a decorator; nests, and restores what was before.
+
+    >>> with device("cpu"):
+    ...     mode.device
+    'cpu'
+    """
+
+    def __new__(cls, name: str) -> device:
+        made = super().__new__(cls, check(name))
+        made.outer = []
+        return made
+
+    outer: list[str]
+
+    def __enter__(self) -> device:
+        self.outer.append(mode.device)
+        mode.device = str(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        mode.device = self.outer.pop()
+
+
+def check(name: str) -> str:
+    """`name`, if it is a device that minifcn knows."""
+    return one_of("device", "name", name, DEVICES)
 
 
 def of(array: object) -> str:
@@ -36,11 +66,16 @@ def of(array: object) -> str:
     )
 
 
-def to_device(array: Array, device: str) -> Array:
-    """`array` on `device`; the same array if it is there already."""
-    if check(device) == of(array):
+def to_device(array: Array, name: str | None) -> Array:
+    """`array` on the device of this name, None: where new tensors are made; itself if it is there.
+
+    >>> to_device(np.zeros(2), None)
+    array([0., 0.])
+    """
+    name = mode.device if name is None else check(name)
+    if name == of(array):
         return array
-    if device == "cpu":
+    if name == "cpu":
         return to_host(array)
     moved: Array = cupy().asarray(array)
     return moved
@@ -56,6 +91,7 @@ def to_host(array: Array) -> Array:
 
 def host_array(op: str, data: Any, dtype: Any = None) -> Array:
     """A copy of `data` in host memory; Python's fractions become float32."""
+    dtype = by_name(dtype)
     try:
         array = np.array(data, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
@@ -76,22 +112,108 @@ def host_array(op: str, data: Any, dtype: Any = None) -> Array:
 
 def checked(op: str, name: str, array: Any) -> Any:
     """`array`, if it is one and holds floats, whole numbers or bools."""
-    kind = getattr(getattr(array, "dtype", None), "kind", None)
-    if kind is None or isinstance(array, np.generic) or hasattr(array, "detach"):  # a tensor
+    dtype = getattr(array, "dtype", None)
+    if dtype is None or isinstance(array, np.generic) or hasattr(array, "detach"):  # a tensor
         raise TypeError(f"{op}: {name} is a {type(array).__name__}, expected an array")
-    if kind not in "fiub":
-        raise TypeError(f"{op}: dtype of {name} is {array.dtype}, expected float, int or bool")
+    if dtype.kind not in "fiub" and not is_floating(dtype):
+        raise TypeError(f"{op}: dtype of {name} is {dtype}, expected float, int or bool")
     # Files may hold the bytes of another machine, and kernels compare dtypes.
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+# ---- numbers with a fraction ---------------------------------------------------------------------
+
+
+def is_floating(dtype: np.dtype[Any]) -> bool:
+    """Whether it holds fractions. NumPy counts bfloat16 among the types that it does not know.
+
+    >>> is_floating(np.dtype("f2")), is_floating(np.dtype("i4"))
+    (True, False)
+    """
+    return dtype.kind == "f" or is_bfloat16(dtype)
+
+
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether it is float32 without its last 16 bits: few digits, but its range."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def is_half(dtype: np.dtype[Any]) -> bool:
+    """Whether it is one of the two floating types of 16 bits."""
+    return dtype == np.float16 or is_bfloat16(dtype)
+
+
+def by_name(dtype: Any) -> Any:
+    """`dtype`, but for the word "bfloat16", which NumPy may not know yet, that type."""
+    return bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else dtype
+
+
+def bfloat16() -> Any:
+    """The scalar type bfloat16; NumPy has it from the package ml_dtypes."""
+    try:
+        return importlib.import_module("ml_dtypes").bfloat16
+    except ImportError as error:
+        raise RuntimeError(
+            "bfloat16 needs the package ml_dtypes, which comes with minifcn[cuda12] and "
+            "minifcn[cuda13]; install it with pip install ml_dtypes"
+        ) from error
+
+
+# ---- CuPy ----------------------------------------------------------------------------------------
 
 
 @cache
 def cupy() -> Any:
-    """The CuPy module; for this file and the CuPy kernels alone."""
+    """The CuPy module, if there is a GPU for it; for this file and the CuPy kernels alone."""
     try:
-        return importlib.import_module("cupy")
+        module = importlib.import_module("cupy")
     except ImportError as error:
+        found = "is not installed" if error.name == "cupy" else f"cannot be imported ({error})"
+        raise RuntimeError(f"device: 'cuda' needs CuPy, which {found}; {INSTALL}") from error
+    if int(module.__version__.partition(".")[0]) < 14:
         raise RuntimeError(
-            "device: 'cuda' needs CuPy; install it with pip install 'minifcn[cuda12]' or "
-            "'minifcn[cuda13]', to match the driver"
-        ) from error
+            f"device: 'cuda' needs CuPy 14 or newer, but {module.__version__} is installed; "
+            f"uninstall it, then {INSTALL}"
+        )
+    try:
+        count = module.cuda.runtime.getDeviceCount()
+    except RuntimeError as error:
+        raise RuntimeError(f"device: 'cuda' {_no_gpu(str(error))}") from error
+    if count == 0:
+        raise RuntimeError(f"device: 'cuda' {_no_gpu('cudaErrorNoDevice')}")
+    return module
+
+
+def _no_gpu(reason: str) -> str:
+    """What the CUDA runtime's first error means."""
+    if "cudaErrorInsufficientDriver" in reason:
+        return (
+            "needs an NVIDIA driver, which is missing or older than the installed CUDA; install a "
+            "newer driver, or minifcn[cuda12] in place of minifcn[cuda13]"
+        )
+    if "cudaErrorNoDevice" in reason:
+        return (
+            "needs a GPU, and the driver shows none; if nvidia-smi lists one, look at "
+            "CUDA_VISIBLE_DEVICES, or install an NVIDIA driver for it"
+        )
+    return f"does not start ({reason}); reinstall the NVIDIA driver if nvidia-smi fails too"
+
+
+def compiler_error(error: Exception) -> Exception:
+    """Why CUDA's compiler does not work, if a part of it is missing; else the same error."""
+    text = f"{type(error).__name__} {error}"
+    if "open source file" in text or "CUDA headers" in text:
+        return RuntimeError(
+            f"device: 'cuda' needs CUDA's header files, which are missing; {INSTALL}, as CuPy "
+            f"alone does not bring them"
+        )
+    if (
+        "NotFoundError" in text
+        or "nvrtc" in text.lower()
+        and isinstance(error, (OSError, ImportError))
+    ):
+        return RuntimeError(
+            f"device: 'cuda' needs NVRTC, CUDA's compiler, which is missing; {INSTALL}, as CuPy "
+            f"alone does not bring it"
+        )
+    return error

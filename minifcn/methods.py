@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import device as devices
+from .device import DEVICES, Array
 
 if TYPE_CHECKING:
     from .core import Tensor
@@ -21,7 +21,7 @@ class Methods:
 
     __slots__ = ()
 
-    data: devices.Array
+    data: Array
 
     # ---- element-wise --------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Methods:
 
     def to(self, target: Any) -> Tensor:
         """This tensor on another device, or in another dtype; the gradient comes back."""
-        known = isinstance(target, str) and target in devices.DEVICES
+        known = isinstance(target, str) and target in DEVICES
         return _f().to(self, target) if known else _f().cast(self, target)
 
     def cpu(self) -> Tensor:

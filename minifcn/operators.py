@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import device as devices
+from .device import Array, of, to_host
 from .modes import mode
 from .shapes import axis_of, shown
 
@@ -28,7 +28,7 @@ class Operators:
     __array_priority__ = 1000  # NumPy leaves array + tensor to the tensor
     __array_ufunc__ = None
 
-    data: devices.Array
+    data: Array
     _version: Version
 
     # ---- looking -------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ class Operators:
 
     @property
     def device(self) -> str:
-        return devices.of(self.data)
+        return of(self.data)
 
     def size(self, axis: int | None = None) -> Any:
         """The shape, or one axis of it."""
@@ -65,20 +65,20 @@ class Operators:
             raise TypeError("len: the tensor has no axes, expected at least 1")
         return self.shape[0]
 
-    def numpy(self) -> devices.Array:
+    def numpy(self) -> Array:
         """The values in host memory, read-only; any strides. Write with `t[...] = v` or `copy_`."""
-        view = devices.to_host(self.data).view()
+        view = to_host(self.data).view()
         view.flags.writeable = False
         return view
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> devices.Array:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def item(self) -> Any:
         """The value of a tensor of one element, as a Python number."""
         if self.data.size != 1:
             raise ValueError(f"item: shape is {self.shape}, expected one element")
-        return devices.to_host(self.data).item()
+        return to_host(self.data).item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""

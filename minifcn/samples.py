@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .device import Array
+from .device import Array, is_floating
 from .shapes import Shape
 
 
@@ -85,7 +85,7 @@ def fill(draws: tuple[Draw, ...], rng: np.random.Generator, dtype: Any = np.floa
     arrays: list[Array] = []
     for one in draws:
         made = derive(one, arrays) if isinstance(one, Derived) else one(rng)
-        arrays.append(made.astype(dtype) if made.dtype.kind == "f" else made)
+        arrays.append(made.astype(dtype) if is_floating(made.dtype) else made)
     return arrays
 
 

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "minifcn"
 # imports from the floors below; rooms of one floor may know each other if no cycle arises.
 FLOORS = [
     ["shapes", "window", "images", "modes", "versions"],
-    ["device"],
+    ["device", "cuda"],
     ["kernels", "operators", "methods", "anomaly", "files", "graph"],
     ["core", "autocast"],
     ["samples", "creation"],
@@ -236,6 +236,7 @@ def test_only_declared_libraries_are_imported() -> None:
         "cupyx",
         "onnx",
         "mpi4py",
+        "ml_dtypes",
     }
     unknown = [str(f) for f in all_imports() if f.module.split(".")[0] not in light | heavy]
     assert not unknown, "\n".join(unknown)

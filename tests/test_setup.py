@@ -22,6 +22,7 @@ HEAVY = {
     "cupyx",
     "onnx",
     "mpi4py",
+    "ml_dtypes",
 }
 
 # Where the name to import differs from the name to install.

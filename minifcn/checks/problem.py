@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor, grad
-from ..device import Array
+from ..device import Array, is_floating
 from ..modes import enable_grad, mode
 from ..shapes import function
 
@@ -62,7 +62,7 @@ class Problem:
         before = [(tensor, tensor.data, tensor._node) for tensor in [*self.tensors, *self.state]]
         try:
             for tensor in self.state:
-                if tensor.dtype.kind == "f":
+                if is_floating(tensor.dtype):
                     tensor.data = tensor.data.astype(np.float64)
             for tensor in self.tensors:
                 tensor.data, tensor._node = tensor.data.astype(np.float64), None
@@ -125,7 +125,7 @@ def _bound(value: Any, name: str, found: list[Variable]) -> Any:
         return type(value)(_bound(v, f"{name}[{k}]", found) for k, v in enumerate(value))
     if isinstance(value, np.ndarray):
         value = Tensor(value)
-    if not isinstance(value, Tensor) or value.dtype.kind != "f":
+    if not isinstance(value, Tensor) or not is_floating(value.dtype):
         return value
     if not (value.requires_grad and value.is_leaf):
         value = Tensor(value.data, requires_grad=True)
@@ -167,7 +167,7 @@ def name_of(fn: Any) -> str:
 def floats_of(value: Any) -> list[Tensor]:
     """All floating tensors in what a function returned."""
     if isinstance(value, Tensor):
-        return [value] if value.dtype.kind == "f" else []
+        return [value] if is_floating(value.dtype) else []
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, (list, tuple)):

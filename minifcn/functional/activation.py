@@ -19,7 +19,7 @@ from math import inf, isinf
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Separated, draw
 from ..shapes import Shape, real
 from .exponential import floating
@@ -199,7 +199,7 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
     high = inf if max is None else real("clamp", "max", max)
     x = as_tensor(x)
     whole = all(isinf(bound) or bound.is_integer() for bound in (low, high))
-    if x.dtype.kind not in ("fiu" if whole else "f"):
+    if not is_floating(x.dtype) and not (whole and x.dtype.kind in "iu"):
         raise TypeError(
             f"clamp: dtype of x is {x.dtype}, but min is {min} and max is {max}, expected a "
             f"floating type{' or whole numbers' if whole else ''}; use .astype()"

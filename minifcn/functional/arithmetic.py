@@ -18,7 +18,7 @@ from numbers import Real
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor, tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Uniform, draw
 from ..shapes import Shape, shown
 from .broadcast import broadcast_shapes, broadcast_to
@@ -204,7 +204,7 @@ def _with_number(op: str, kind: Callable[[Any], Op], number: Any, x: Any) -> Ten
 
 def _fractions(x: Tensor) -> Tensor:
     """x, with whole numbers and bools as float32."""
-    return x if x.dtype.kind == "f" else cast(x, "float32")
+    return x if is_floating(x.dtype) else cast(x, "float32")
 
 
 def add(a: Any, b: Any) -> Tensor:
@@ -258,7 +258,7 @@ def neg(x: Tensor | Array) -> Tensor:
 def clone(x: Tensor | Array) -> Tensor:
     """x in memory of its own; the gradient goes through."""
     x = as_tensor(x)
-    return Scale(1)(x) if x.dtype.kind == "f" else tensor(x, device=x.device)
+    return Scale(1)(x) if is_floating(x.dtype) else tensor(x, device=x.device)
 
 
 def pow(x: Tensor | Array, exponent: float) -> Tensor:

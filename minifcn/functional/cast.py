@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import kernels
-from ..core import Op, Tensor, as_tensor, tensor
-from ..device import Array
+from ..core import Op, Tensor, as_tensor
+from ..device import Array, host_array, is_floating
 from ..samples import draw
 from ..shapes import Shape
 
@@ -56,7 +56,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     wanted = _dtype(dtype)
     if x.dtype == wanted:
         return x
-    if x.dtype.kind == "f" and wanted.kind == "f":
+    if is_floating(x.dtype) and is_floating(wanted):
         return Cast(wanted.name)(x)
     return Tensor(kernels.of("cast", [x.data]).cast(x.data, wanted.name))
 
@@ -64,14 +64,14 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 def promoted(*xs: Any) -> tuple[Tensor, ...]:
     """All as tensors; whole numbers and bools beside a floating one take its dtype."""
     tensors = tuple(as_tensor(x) for x in xs)
-    floating = next((x.dtype for x in tensors if x.dtype.kind == "f"), None)
+    floating = next((x.dtype for x in tensors if is_floating(x.dtype)), None)
     if floating is None:
         return tensors
-    return tuple(x if x.dtype.kind == "f" else cast(x, floating) for x in tensors)
+    return tuple(x if is_floating(x.dtype) else cast(x, floating) for x in tensors)
 
 
 def _dtype(dtype: Any) -> Any:
     try:
-        return tensor(0, dtype=dtype).dtype
+        return host_array("cast", 0, dtype).dtype
     except TypeError as error:
         raise TypeError(f"cast: dtype is {dtype!r}, expected a float, int or bool type") from error

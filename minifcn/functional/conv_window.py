@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core import Tensor
+from ..device import is_floating
 from ..shapes import Pair, Shape, ShapeError, bind, whole
 from ..window import Padding, Window
 
@@ -112,7 +113,7 @@ def plain(options: tuple[Any, ...]) -> bool:
 def check_floating(op: str, **tensors: Tensor) -> None:
     first, like = next(iter(tensors.items()))
     for name, tensor in tensors.items():
-        if tensor.dtype.kind != "f":
+        if not is_floating(tensor.dtype):
             raise TypeError(
                 f"{op}: dtype of {name} is {tensor.dtype}, expected a floating type; "
                 f"convert it with .astype()"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor, full_like
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Derived, Integers, Uniform, draw
 from ..shapes import Shape, bind, real
 from .broadcast import sum
@@ -159,7 +159,7 @@ def cross_entropy(
     check_reduction("cross_entropy", reduction)
     label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
     x, target = as_tensor(x), as_tensor(target)
-    if target.dtype.kind == "f" and target.ndim == x.ndim:
+    if is_floating(target.dtype) and target.ndim == x.ndim:
         return _with_probabilities(x, target, weight, reduction, label_smoothing)
     x, target, weight, single = checked("cross_entropy", x, target, weight, ignore_index)
     loss = CrossEntropy(ignore_index, label_smoothing)(x, target, weight)

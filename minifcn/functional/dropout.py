@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Integers, draw
 from ..shapes import Shape, ShapeError, real
 from .broadcast import broadcast_to
@@ -79,7 +79,7 @@ def dropout2d(
 
 def _dropped(op: str, x: Tensor, draws: Shape, p: float, training: bool, generator: Any) -> Tensor:
     p = real(op, "p", p, 0, 1)
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     if not training or p == 0:
         return x

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Separated, Uniform, draw
 from ..shapes import Shape, real
 from .select import where
@@ -241,6 +241,6 @@ def abs(x: Tensor) -> Tensor:
 def floating(op: str, x: Tensor | Array) -> Tensor:
     """x as a tensor, if its dtype is a floating one."""
     x = as_tensor(x)
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type; use .astype()")
     return x

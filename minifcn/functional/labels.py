@@ -17,7 +17,7 @@ from typing import Any
 
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape, ShapeError, bind, one_of, whole
 from .broadcast import mean, sum
@@ -86,7 +86,7 @@ def checked(
 ) -> tuple[Tensor, Tensor, Tensor, bool]:
     """(x, target, weight, whether a batch axis was added), all that a loss kernel relies on."""
     x, target = as_tensor(x), as_tensor(target)
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     if x.ndim == 0:
         raise ShapeError(f"{op}: x has no axes, expected C, N C or N C H W")

@@ -12,7 +12,7 @@ Shape   x, t, y: same
 from __future__ import annotations
 
 from ..core import Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..shapes import ShapeError
 from .exponential import Softplus, floating
 from .labels import check_reduction, reduced
@@ -77,6 +77,6 @@ def _alike(op: str, x: Tensor | Array, target: Tensor | Array) -> tuple[Tensor, 
             f"{axis}, expected the same"
         )
     for name, one in (("x", x), ("target", target)):
-        if one.dtype.kind != "f":
+        if not is_floating(one.dtype):
             raise TypeError(f"{op}: dtype of {name} is {one.dtype}, expected a floating type")
     return x, target

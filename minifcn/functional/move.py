@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import device as devices
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, check, to_device
 from ..samples import draw
 from ..shapes import Shape
 
@@ -33,7 +32,7 @@ class Move(Op):
         return x
 
     def forward(self, k: Any, x: Array) -> Array:
-        return devices.to_device(x, self.away)
+        return to_device(x, self.away)
 
     def vjp(self, gy: Tensor) -> tuple[Tensor]:
         return (Move(self.away, self.home)(gy),)
@@ -49,4 +48,4 @@ def to(x: Tensor, device: str) -> Tensor:
     Shape   x: any -> y: same
     """
     x = as_tensor(x)
-    return x if devices.check(device) == x.device else Move(x.device, device)(x)
+    return x if check(device) == x.device else Move(x.device, device)(x)

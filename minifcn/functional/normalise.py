@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import kernels
 from ..core import Tensor, as_tensor, full_like
-from ..device import Array
+from ..device import Array, is_floating
 from ..modes import mode, no_grad
 from ..shapes import ShapeError, flag, real
 from .all_sum import AllSum, together
@@ -127,7 +127,7 @@ def _merged(mean: Tensor, var: Tensor, M: int) -> tuple[Tensor, Tensor, int]:
 
 
 def _check_input(x: Tensor) -> int:
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"batch_norm: dtype of x is {x.dtype}, expected a floating type")
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: x has shape {x.shape}, expected N C or N C H W")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..core import Tensor
+from ..device import is_floating
 from ..shapes import AXES, Pair, Shape, ShapeError, bind, flag, pair
 from ..window import Padding, Sides, Window, sides
 from .conv_window import plain
@@ -71,7 +72,7 @@ def _at_most_half(op: str, pads: Sides, kernel: Pair) -> None:
 
 def need_floating(op: str, x: Tensor) -> None:
     """Averages of whole numbers are not whole: refuse them rather than round."""
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(
             f"{op}: dtype of x is {x.dtype}, expected a floating type; convert with .astype()"
         )

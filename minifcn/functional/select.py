@@ -16,7 +16,7 @@ from numbers import Real
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor, tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import Integers, draw
 from ..shapes import Shape
 from .broadcast import broadcast_shapes, broadcast_to
@@ -99,7 +99,7 @@ def alike(op: str, **values: Any) -> tuple[Tensor, Tensor]:
 
 
 def _number(op: str, name: str, value: Any, other: str, like: Tensor) -> Tensor:
-    if like.dtype.kind != "f" and not float(value).is_integer():
+    if not is_floating(like.dtype) and not float(value).is_integer():
         raise TypeError(
             f"{op}: {name} is {value}, but dtype of {other} is {like.dtype}, expected a whole "
             f"number; convert {other} with .astype()"

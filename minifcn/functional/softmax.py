@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core import Op, Tensor, as_tensor
-from ..device import Array
+from ..device import Array, is_floating
 from ..samples import draw
 from ..shapes import Shape, axis_of
 from .broadcast import sum
@@ -86,6 +86,6 @@ def log_softmax(x: Tensor | Array, dim: int) -> Tensor:
 
 def _checked(op: str, x: Tensor | Array, dim: int) -> tuple[Tensor, int]:
     x = as_tensor(x)
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     return x, axis_of(op, "dim", dim, x.ndim or 1, x.shape)

@@ -16,7 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import device as devices
+from ..device import is_bfloat16
+from ..device import of as device_of
+
+ON_CPU = ("cast", "move", "backward")  # what the CPU does with bfloat16: it converts and copies
 
 
 def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = False) -> Any:
@@ -26,7 +29,7 @@ def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = 
     """
     first, home = None, ""
     for index, array in enumerate(arrays):
-        device = "cpu" if isinstance(array, np.ndarray) else devices.of(array)
+        device = "cpu" if isinstance(array, np.ndarray) else device_of(array)
         if device != home:
             if home:
                 a, b = (_called(k, len(arrays), names) for k in (index, 0))
@@ -34,7 +37,13 @@ def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = 
                     f"{op}: {a} is on {device!r}, but {b} is on {home!r}; move one with .to()"
                 )
             home = device
-        if array.dtype.kind == "f":
+        if array.dtype.kind in "fV":
+            if device == "cpu" and is_bfloat16(array.dtype) and op not in ON_CPU:
+                raise TypeError(
+                    f"{op}: dtype of {_called(index, len(arrays), names)} is bfloat16, for which "
+                    f"there are no kernels on the CPU; move it with .to('cuda'), or convert it "
+                    f"with .astype('float32')"
+                )
             if first is None:
                 first = index
             elif array.dtype != arrays[first].dtype and not mixed:

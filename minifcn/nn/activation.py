@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
+from ..modes import mode
 from ..shapes import whole
 from .module import Module
 from .parameter import Parameter
@@ -50,7 +51,7 @@ class PReLU(Module):
     ) -> None:
         self.num_parameters = whole("PReLU", "num_parameters", num_parameters, 1)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype or np.float32))
-        self.to(device or "cpu")
+        self.to(device or mode.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.prelu(x, self.weight)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor
+from ..modes import mode
 from ..shapes import Pair, flag, function, one_of, pair, whole
 from ..window import Padding, pad_word, sides
 from . import init
@@ -78,7 +79,7 @@ class ConvBase(Module):
             function(layer, "normalizer", extras.normalizer)
         self.normalizer = _made(extras.normalizer, self.out_channels, self.weight.dtype)
         self.activation = activation_named(layer, extras.activation)
-        self.to(device or "cpu")
+        self.to(device or mode.device)
         if not flag(layer, "trainable", extras.trainable):
             self.requires_grad_(False)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
+from ..modes import mode
 from ..shapes import Pair, flag, pair, whole
 from . import init
 from .conv import Conv2d
@@ -54,7 +55,7 @@ class Linear(Module):
             self.bias = first_values("Linear: bias_init", make, shape[:1], rng, fans, dtype)
         elif bias_init is not None:
             raise ValueError("Linear: bias_init is given, but bias is False; expected bias=True")
-        self.to(device or "cpu")
+        self.to(device or mode.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.weight, self.bias)

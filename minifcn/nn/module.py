@@ -13,11 +13,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .. import device as devices
 from ..core import Tensor
+from ..device import Array, is_floating, to_device
 from ..modes import mode
 from . import state
-from .parameter import Parameter
+from .parameter import Parameter, floating_dtype
 
 M = TypeVar("M", bound="Module")
 
@@ -222,13 +222,12 @@ class Module:
 
     def to(self: M, device: str) -> M:
         """Move parameters and buffers to a device."""
-        return self._map(lambda data: devices.to_device(data, device))
+        return self._map(lambda data: to_device(data, device))
 
     def astype(self: M, dtype: Any) -> M:
         """Convert the floating parameters and buffers."""
-        if np.dtype(dtype).kind != "f":
-            raise TypeError(f"astype: dtype is {np.dtype(dtype)}, expected a floating type")
-        return self._map(lambda data: data.astype(dtype) if data.dtype.kind == "f" else data)
+        wanted = floating_dtype("astype", dtype)
+        return self._map(lambda data: data.astype(wanted) if is_floating(data.dtype) else data)
 
     def float(self: M) -> M:
         """Convert to float32."""
@@ -238,7 +237,7 @@ class Module:
         """Convert to float64."""
         return self.astype(np.float64)
 
-    def _map(self: M, change: Callable[[devices.Array], devices.Array]) -> M:
+    def _map(self: M, change: Callable[[Array], Array]) -> M:
         for parameter in self.parameters():
             parameter.replace(change(parameter.data))
         for buffer in self.buffers():

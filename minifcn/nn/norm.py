@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from ..core import Tensor, as_tensor, tensor
+from ..modes import mode
 from ..shapes import bind, flag, whole
 from .module import Module
 from .parameter import Parameter, floating_dtype
@@ -59,7 +60,7 @@ class BatchNorm2d(Module):
         self.register_buffer("running_mean", tensor(np.zeros(C, dtype)) if tracked else None)
         self.register_buffer("running_var", tensor(np.ones(C, dtype)) if tracked else None)
         self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
-        self.to(device or "cpu")
+        self.to(device or mode.device)
 
     def forward(self, x: Tensor, relu: bool = False) -> Tensor:
         """With `relu`, what a ReLU behind this layer would give; see fuse.py."""

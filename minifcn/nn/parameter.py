@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor, tensor
-from ..device import Array
+from ..device import Array, by_name, is_floating
 from ..shapes import Shape, ShapeError, function, shown
 
 Fans = tuple[int, int]  # (fan_in, fan_out), see init
@@ -52,7 +52,7 @@ def first_values(
     layer, _, name = argument.partition(": ")
     function(layer, name, init)
     made = init(shape, rng, fans)
-    values = np.asarray(made.data if isinstance(made, Tensor) else made)
+    values = np.asarray(made.numpy() if isinstance(made, Tensor) else made)
     if values.shape != shape:
         raise ShapeError(f"{argument}: made an array of shape {values.shape}, expected {shape}")
     return Parameter(values.astype(dtype), fans=fans)
@@ -61,9 +61,9 @@ def first_values(
 def floating_dtype(layer: str, dtype: Any) -> np.dtype[Any]:
     """`dtype` as NumPy's, float32 if None, or an error that names the layer."""
     try:
-        found = np.dtype(np.float32 if dtype is None else dtype)
+        found = np.dtype(np.float32 if dtype is None else by_name(dtype))
     except TypeError:
         found = None
-    if found is None or found.kind != "f":
+    if found is None or not is_floating(found):
         raise TypeError(f"{layer}: dtype is {shown(dtype)}, expected a floating type")
     return found

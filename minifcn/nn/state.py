@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import device as devices
 from ..core import Tensor, tensor
+from ..device import Array, to_device
 from ..modes import no_grad
 from .parameter import Parameter
 
@@ -61,11 +61,11 @@ def load(module: Module, values: Mapping[str, Any], strict: bool) -> Loaded:
         raise ValueError(_complaint(module, missing, unexpected, misshaped, strict))
     with no_grad():
         for name, array in arrays.items():
-            targets[name].copy_(devices.to_device(array, targets[name].device))
+            targets[name].copy_(to_device(array, targets[name].device))
     return Loaded(missing, unexpected)
 
 
-def _array(value: Any) -> devices.Array:
+def _array(value: Any) -> Array:
     return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 

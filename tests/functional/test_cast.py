@@ -63,8 +63,7 @@ def test_unknown_devices_are_refused() -> None:
 
 
 def test_a_move_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    from minifcn import device
-    from minifcn.functional.move import Move
+    from minifcn.functional import move
 
     moves = []
 
@@ -73,6 +72,6 @@ def test_a_move_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
         return array
 
     x, gy = mf.tensor([1.0, 2.0], requires_grad=True), mf.tensor([3.0, 4.0])
-    monkeypatch.setattr(device, "to_device", to_device)
-    (g,) = mf.grad(Move("cpu", "cuda")(x), x, gy)
+    monkeypatch.setattr(move, "to_device", to_device)
+    (g,) = mf.grad(move.Move("cpu", "cuda")(x), x, gy)
     assert moves == ["cuda", "cpu"] and g.tolist() == [3.0, 4.0]

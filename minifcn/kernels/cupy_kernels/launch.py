@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...device import cupy
+from ...device import compiler_error, cupy
 from .structs import STRUCTS
 
 FOLDER = Path(__file__).parent.parent / "cuda"
@@ -142,7 +142,10 @@ class Program:
             if self._module is None:
                 options = ("-std=c++17", *(f"-D{k}={v}" for k, v in self.defines.items()))
                 self._module = cupy().RawModule(code=source(self.file), options=options)
-            self._functions[kernel] = self._module.get_function(kernel)
+            try:
+                self._functions[kernel] = self._module.get_function(kernel)
+            except Exception as error:  # CuPy compiles here
+                raise compiler_error(error) from error
         return self._functions[kernel]
 
 
