@@ -52,6 +52,9 @@ struct Window { int32 H, W, P, Q, KH, KW, sh, sw, dh, dw, ph, pw, groups; };
 // A strided view of up to 6 axes, in elements; axis 0 is the slowest.
 struct View { int32 ndim; int32 pad_; int64 size[6]; int64 stride[6]; };
 
+// Places start + step k, k = 0, 1, ..., on each of up to 6 axes.
+struct Grid { int64 start[6]; int64 step[6]; };
+
 // Where element number i (in row order) of a view lies.
 __device__ __forceinline__ int64 place(const View& v, int64 i) {
   int64 at = 0;

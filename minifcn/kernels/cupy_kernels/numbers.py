@@ -5,6 +5,7 @@ a dropout mask cannot be an argument. It is a place in device memory, which is w
 replay. Outside of a capture the place is made on the spot.
 
     fresh(make, dtype)     the number that `make` gives, now or at every replay
+    hold(arrays)           keep what a captured step reads from being freed while it can be replayed
     current.table.flag()   room for what a kernel has found out about a step; read some steps later
 """
 
@@ -60,6 +61,7 @@ class Table(Flags):
     def __init__(self) -> None:
         super().__init__()
         self.makes: list[tuple[Make, slice, np.dtype[Any]]] = []
+        self.held: list[Any] = []
         self.host = Pinned((PLACES * ROOM,), np.uint8)
         self.room: Array = cupy().empty((PLACES * ROOM,), np.uint8)
 
@@ -104,6 +106,12 @@ def fresh(make: Make, dtype: str) -> Array:
     if current.table is not None:
         return current.table.place(make, dtype)
     return _made(make, dtype)
+
+
+def hold(arrays: Any) -> None:
+    """Keep arrays for as long as the step lives that is being captured, if one is."""
+    if isinstance(current.table, Table):
+        current.table.held.append(arrays)
 
 
 def _made(make: Make, dtype: str) -> Array:
