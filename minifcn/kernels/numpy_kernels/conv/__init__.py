@@ -21,6 +21,7 @@ import numpy as np
 from ....device import Array
 from ....shapes import Pair
 from ....window import Window
+from ...forced import forced
 from ..memory import empty, framed
 from ..threads import each, shares
 from . import (
@@ -35,7 +36,7 @@ from . import (
     winograd1,
     winograd2,
 )
-from .choose import Problem, choose, forced
+from .choose import Problem, choose
 from .frame import reach, seen
 from .phases import along
 from .unfold import fold, unfold

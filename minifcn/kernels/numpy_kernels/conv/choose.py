@@ -14,27 +14,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ....window import Window
+from ...forced import CPU
+from ...forced import conv_algorithm as conv_algorithm
 from . import blocks
 
-ALGORITHMS = (
-    "im2col",
-    "taps",
-    "winograd1",
-    "winograd2",
-    "pointwise",
-    "depthwise",
-    "planes",
-    "blocks",
-)
+ALGORITHMS = CPU
 
 # Measured against each other on one core, with AVX2 and with AVX-512 products.
 FEW = 4  # channels up to which planes are the better columns,
@@ -62,39 +52,6 @@ class Choice(NamedTuple):
 
     algorithm: str
     reason: str
-
-
-class _Forced(threading.local):
-    algorithm: str | None = None
-
-
-_forced = _Forced()
-
-
-@contextmanager
-def conv_algorithm(name: str) -> Iterator[None]:
-    """Within it, convolutions of this thread take the algorithm `name` wherever it fits.
-
-    >>> import numpy as np, minifcn as mf
-    >>> x, w = mf.tensor(np.ones((1, 2, 5, 5))), mf.tensor(np.ones((3, 2, 3, 3)))
-    >>> with mf.conv_algorithm("taps"):
-    ...     mf.functional.conv2d(x, w).shape
-    (1, 3, 3, 3)
-    """
-    if name not in ALGORITHMS:
-        raise ValueError(
-            f"conv_algorithm: name is {name!r}, expected one of {', '.join(ALGORITHMS)}"
-        )
-    outer, _forced.algorithm = _forced.algorithm, name
-    try:
-        yield
-    finally:
-        _forced.algorithm = outer
-
-
-def forced() -> str | None:
-    """What `conv_algorithm` asks of this thread."""
-    return _forced.algorithm
 
 
 @lru_cache(maxsize=4096)

@@ -10,9 +10,10 @@ import numpy as np
 
 from ....shapes import Shape, ShapeError, bind, shown, whole
 from ....window import Padding, Window
+from ...forced import forced
 from ..workspace import workspace_limit
 from . import depthwise, im2col
-from .choose import Choice, Problem, choose, forced
+from .choose import Choice, Problem, choose
 from .frame import reach
 from .phases import along
 

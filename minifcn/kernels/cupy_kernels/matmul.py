@@ -1,0 +1,57 @@
+"""matmul: products of matrices, by cuda/matmul.cu."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...device import Array, cupy
+from .launch import THREADS, program
+from .memory import in_c_order
+from .tiles import tile_for, vector
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """y[..., m, n] = sum_k a[..., m, k] b[..., k, n]; leading axes are equal, or 1 in one of them.
+
+    In C order. A transposed view is read as it lies, any other view is copied first.
+    """
+    if a.dtype != b.dtype:
+        from .elementwise import cast
+
+        dtype = np.result_type(a.dtype, b.dtype)
+        a, b = cast(a, dtype.name), cast(b, dtype.name)
+    M, K, N = *a.shape[-2:], b.shape[-1]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y: Array = cupy().empty((*batch, M, N), a.dtype)
+    (a, a_rows), (b, b_rows) = _lying(a, batch), _lying(b, batch)
+    count = prod(batch)
+    tile = tile_for(M, N, count, a.dtype)
+    run = program(
+        "matmul",
+        REAL=a.dtype,
+        A_IN_ROWS=a_rows,
+        B_IN_ROWS=b_rows,
+        VECTOR_A=_vector(a, K if a_rows else M),
+        VECTOR_B=_vector(b, N if b_rows else K),
+        **tile.defines(),
+    )
+    steps = (0 if x.size == size < count * size else size for x, size in ((a, M * K), (b, K * N)))
+    run("matmul", count * tile.blocks(M, N), THREADS, a, b, y, M, N, K, *steps)
+    return y
+
+
+def _lying(x: Array, batch: tuple[int, ...]) -> tuple[Array, bool]:
+    """x as its matrices lie, and whether in rows; one matrix for all, or one for each."""
+    if x.shape[:-2] != batch and prod(x.shape[:-2]) != 1:
+        x = cupy().broadcast_to(x, (*batch, *x.shape[-2:]))
+    turned = x.swapaxes(-1, -2)
+    if turned.flags.c_contiguous and not x.flags.c_contiguous:
+        return turned, False
+    return in_c_order(x), True
+
+
+def _vector(x: Array, run: int) -> Any:
+    return vector(x, run) if x.itemsize <= 8 else 1
