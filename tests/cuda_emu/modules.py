@@ -132,6 +132,11 @@ class RawModule:
     ) -> None:
         if not isinstance(options, tuple):
             raise TypeError("options must be a tuple")
+        from .nvrtc_builds import undeclared  # late: it imports minifcn
+
+        wrong = undeclared(code, options)
+        if wrong:
+            raise CompileException(wrong)
         self._source, self._options = code, options
         self._kernels: dict[str, build.Kernel] | None = None
 

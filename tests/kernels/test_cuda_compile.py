@@ -7,6 +7,7 @@ import pytest
 
 from minifcn.kernels.cupy_kernels.launch import declarations, source
 from tests.cuda_emu import nvrtc, nvrtc_builds
+from tests.cuda_emu.find import Cuda
 from tests.cuda_emu.nvrtc_library import MISSING, Macros, installed
 
 needs_nvrtc = pytest.mark.skipif(installed() is None, reason=MISSING)
@@ -87,6 +88,16 @@ def test_a_header_that_cannot_be_read_is_an_error(line: str, says: str) -> None:
     with pytest.raises(ValueError, match="^made.cu: ") as error:
         nvrtc_builds.builds_in("made", f"// made.cu: an example.\n{line}\n")
     assert says in str(error.value)
+
+
+def test_the_emulator_refuses_a_set_that_the_header_does_not_have(cuda: Cuda) -> None:
+    """So every test that launches a kernel holds the package against the headers."""
+    if cuda.kind == "real":
+        pytest.skip("the real CuPy compiles whatever it is given")
+    import cupy
+
+    with pytest.raises(Exception, match="copy.cu is compiled with WORD=float, which no Builds"):
+        cupy.RawModule(code=source("copy"), options=("-std=c++17", "-DWORD=float"))
 
 
 # ---- the compiler --------------------------------------------------------------------------------
