@@ -1,4 +1,5 @@
-"""The contract of every operator, driven by the registry: an op that exists is tested here.
+"""The contract of every operator, driven by the registry: an op that exists is tested here, on
+every device.
 
 Values only; test_contract_derivatives.py holds the derivatives. The oracle is `kernels.reference`:
 loops that share no code with the kernels they judge.
@@ -14,7 +15,8 @@ import pytest
 from minifcn import Op, Tensor
 from minifcn.checks import Case, cases
 from minifcn.core import grad
-from minifcn.kernels import numpy_kernels, reference
+from minifcn.kernels import reference
+from tests.devices import host, kernels_of, native, on, span
 
 every_case = pytest.mark.parametrize("case", cases(), ids=str)
 both_precisions = pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -29,16 +31,23 @@ def outputs(op: Op, k: Any, arrays: list[Any]) -> tuple[Any, ...]:
 
 
 def run(
-    case: Case, arrays: list[Any], lay: Callable[[Any], Any] = np.asarray
+    case: Case, device: str, arrays: list[Any], lay: Callable[[Any], Any] = np.asarray
 ) -> tuple[Any, list[Any]]:
-    """y and the gradients of all smooth inputs for a fixed upstream gradient, laid out by `lay`."""
-    xs = [Tensor(a, requires_grad=d.smooth) for a, d in zip(arrays, case.draws, strict=True)]
-    y = case.op(*xs)
+    """y and the gradients of all smooth inputs for a fixed upstream gradient, laid out by `lay`.
+
+    Computed on `device`, and brought back to the host.
+    """
+    placed = [on(device, a) if isinstance(a, np.ndarray) else a for a in arrays]
+    xs = [Tensor(a, requires_grad=d.smooth) for a, d in zip(placed, case.draws, strict=True)]
+    y = native(case.op, device)(*xs)
+    assert y.device == device
     if not y.requires_grad:
-        return y.data, []
+        return host(y.data), []
     gy = np.random.default_rng(5).standard_normal(y.shape).astype(y.dtype)
     smooth = [x for x in xs if x.requires_grad]
-    return y.data, [g.data for g in grad(y, smooth, Tensor(lay(gy)), allow_unused=True)]
+    found = grad(y, smooth, Tensor(on(device, lay(gy))), allow_unused=True)
+    assert {g.device for g in found} <= {device}
+    return host(y.data), [host(g.data) for g in found]
 
 
 def assert_same(got: Any, expected: Any, what: str) -> None:
@@ -59,9 +68,9 @@ def assert_same(got: Any, expected: Any, what: str) -> None:
 
 @both_precisions
 @every_case
-def test_shape_and_dtype_are_as_promised(case: Case, dtype: Any) -> None:
+def test_shape_and_dtype_are_as_promised(case: Case, dtype: Any, device: str) -> None:
     arrays = case.arrays(dtype=dtype)
-    y, gradients = run(case, arrays)
+    y, gradients = run(case, device, arrays)
     assert type(y) is np.ndarray
     assert y.shape == case.op.shape(*[a.shape for a in arrays])
     if any(a.dtype.kind == "f" for a in arrays) and case.op.name not in CHANGES_DTYPE:
@@ -75,19 +84,19 @@ CHANGES_DTYPE = {"cast": "that is its task"}
 
 @both_precisions
 @every_case
-def test_the_fast_kernel_equals_the_loops(case: Case, dtype: Any) -> None:
+def test_the_fast_kernel_equals_the_loops(case: Case, dtype: Any, device: str) -> None:
     arrays = case.arrays(seed=1, dtype=dtype)
-    fast = outputs(case.op, numpy_kernels, arrays)
+    fast = outputs(native(case.op, device), kernels_of(device), [on(device, a) for a in arrays])
     slow = outputs(case.op, reference, arrays)
     assert len(fast) == len(slow) == 1 + len(case.op.extras)
     for name, got, expected in zip(("y", *case.op.extras), fast, slow, strict=True):
-        assert_same(np.asarray(got), np.asarray(expected), name)
+        assert_same(np.asarray(host(got)), np.asarray(expected), name)
 
 
 @every_case
-def test_twice_gives_the_same_bits(case: Case) -> None:
-    first, gradients = run(case, case.arrays())
-    again, once_more = run(case, case.arrays())
+def test_twice_gives_the_same_bits(case: Case, device: str) -> None:
+    first, gradients = run(case, device, case.arrays())
+    again, once_more = run(case, device, case.arrays())
     assert first.tobytes() == again.tobytes()
     assert [g.tobytes() for g in gradients] == [g.tobytes() for g in once_more]
 
@@ -96,19 +105,25 @@ def test_twice_gives_the_same_bits(case: Case) -> None:
 
 
 @every_case
-def test_inputs_stay_untouched(case: Case) -> None:
-    arrays = case.arrays()
-    before = [a.tobytes() for a in arrays]
-    run(case, arrays)
-    assert [a.tobytes() for a in arrays] == before
+def test_inputs_stay_untouched(case: Case, device: str) -> None:
+    placed = [on(device, a) for a in case.arrays()]
+    before = [host(a).tobytes() for a in placed]
+    run(case, device, placed)
+    assert [host(a).tobytes() for a in placed] == before
 
 
 @every_case
-def test_only_views_share_memory_with_an_input(case: Case) -> None:
-    arrays = case.arrays()
-    for made in outputs(case.op, numpy_kernels, arrays):
-        sharing = [i for i, a in enumerate(arrays) if np.shares_memory(made, a)]
+def test_only_views_share_memory_with_an_input(case: Case, device: str) -> None:
+    arrays = [on(device, a) for a in case.arrays()]
+    for made in outputs(native(case.op, device), kernels_of(device), arrays):
+        sharing = [i for i, a in enumerate(arrays) if overlap(made, a)]
         assert sharing == [] or (case.op.views and sharing == [0])
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether two arrays lie in the same memory."""
+    (start, end), (other, other_end) = span(a), span(b)
+    return max(start, other) < min(end, other_end)
 
 
 def reversed_strides(a: Any) -> Any:
@@ -154,13 +169,15 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @every_case
-def test_any_layout_in_memory_gives_the_same(case: Case, layout: str) -> None:
+def test_any_layout_in_memory_gives_the_same(case: Case, layout: str, device: str) -> None:
+    if (layout, device) == ("read-only", "cuda"):
+        pytest.skip("CuPy has no read-only arrays")
     plain = case.arrays()
     laid = [LAYOUTS[layout](a) for a in plain]
     for a, b in zip(plain, laid, strict=True):
         assert np.array_equal(a, b)
-    y, gradients = run(case, plain)
-    got, got_gradients = run(case, laid, LAYOUTS[layout])
+    y, gradients = run(case, device, plain)
+    got, got_gradients = run(case, device, laid, LAYOUTS[layout])
     assert_same(got, y, "y")
     for name, g, expected in zip(case.names, got_gradients, gradients, strict=False):
         assert_same(g, expected, f"the gradient of {name}")
@@ -198,10 +215,10 @@ shrinkable = [c for c in cases() if c.op.name not in WITHOUT_BATCH and c.draws[0
 
 
 @pytest.mark.parametrize("case", shrinkable, ids=str)
-def test_no_images_give_no_images(case: Case) -> None:
+def test_no_images_give_no_images(case: Case, device: str) -> None:
     op, arrays = without_batch(case)
     empty = dataclasses.replace(case, op=op)
-    y, gradients = run(empty, arrays)
+    y, gradients = run(empty, device, arrays)
     assert y.shape == op.shape(*[a.shape for a in arrays])
     assert_same(y, np.asarray(outputs(op, reference, arrays)[0]), "y")
     for index, g in zip(case.smooth, gradients, strict=False):
