@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 
 
 class VersionError(RuntimeError):
@@ -33,6 +34,14 @@ class Version:
         """Who wrote last, and where."""
         path, line = self._place
         return f"{self._writer} at {os.path.basename(path)}:{line}"
+
+
+def bump_all(versions: Iterable[Version], writer: str) -> None:
+    """Note one write of each of them by the same user's line."""
+    place = _users_line()
+    for version in versions:
+        version.count += 1
+        version._writer, version._place = writer, place
 
 
 PACKAGE = os.path.dirname(__file__)

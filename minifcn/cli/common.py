@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,20 @@ GENERATED = "hotdogs"
 def count(number: int, noun: str, several: str = "") -> str:
     """`1 photo`, `2 photos`, or `2 processes` where `several` says so."""
     return f"{number} {noun if number == 1 else several or noun + 's'}"
+
+
+def add_device(parser: argparse.ArgumentParser, text: str) -> None:
+    """--device cpu|cuda."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help=f"{text} (cpu)")
+
+
+def check_device(device: str) -> None:
+    """Say at once, in one sentence, what a GPU lacks."""
+    from .. import cuda
+
+    lacks = cuda.why_not() if device == "cuda" else ""
+    if lacks:
+        raise ValueError(lacks)
 
 
 def open_split(path: str, split: str | None = None) -> Any:

@@ -11,16 +11,17 @@ import sys
 import time
 
 from .arguments import folder, whole
-from .common import picture_examples, write_json
+from .common import add_device, check_device, picture_examples, write_json
 
 EXAMPLES = """examples:
   minifcn demo
   minifcn demo --out hotdogs --seed 1
+  minifcn demo --device cuda
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """[--out DIR] [--seed N] [--processes N]."""
+    """[--out DIR] [--seed N] [--processes N] [--device D]."""
     parser.add_argument(
         "--out", metavar="DIR", type=folder, default="demo", help="folder for the results (demo)"
     )
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--processes", metavar="N", type=whole(1), default=1, help="share every step (1)"
     )
+    add_device(parser, "where to train")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..train.threads import one_blas_thread
 
     began = time.monotonic()
+    check_device(arguments.device)
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     scenes = HotDogs(640, seed=arguments.seed)
@@ -57,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         jitter=0.0,
         seed=arguments.seed,
     )
-    trainer, predictor = prepare(recipe, scenes, None, processes=arguments.processes)
+    trainer, predictor = prepare(
+        recipe, scenes, None, processes=arguments.processes, device=arguments.device
+    )
     with one_blas_thread():
         trainer.fit()
     if trainer.epoch < trainer.epochs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from .common import GENERATED, open_split
+from .common import GENERATED, add_device, check_device, open_split
 
 EXAMPLES = """examples:
   minifcn evaluate demo hotdogs
@@ -18,12 +18,13 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN DATA_SPLIT [--json]."""
+    """RUN DATA_SPLIT [--json] [--device D]."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument(
         "data", metavar="DATA_SPLIT", help="folder with images/ and labels/, or 'hotdogs'"
     )
     parser.add_argument("--json", action="store_true", help="machine-readable, to standard output")
+    add_device(parser, "where to compute")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..train.progress import Progress
     from ..train.recipe import evaluate
 
-    predictor = Predictor.load(arguments.run_folder)
+    check_device(arguments.device)
+    predictor = Predictor.load(arguments.run_folder, arguments.device)
     dataset = open_split(arguments.data, "val" if arguments.data == GENERATED else None)
     theirs, ours = dataset.classes.names, predictor.classes.names
     if theirs != ours:

@@ -14,17 +14,18 @@ from typing import Any
 
 from ..images import SUFFIXES, pictures_in
 from .arguments import folder, whole
-from .common import count, write_json
+from .common import add_device, check_device, count, write_json
 
 EXAMPLES = """examples:
   minifcn predict runs/camvid street.jpg --out seen
   minifcn predict demo photos/ --out seen
+  minifcn predict demo photos/ --out seen --device cuda
   minifcn predict runs/camvid huge.jpg --out seen --shrink 1 --memory 512
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN IMAGE... --out DIR [--shrink K] [--memory MB]."""
+    """RUN IMAGE... --out DIR [--shrink K] [--memory MB] [--device D]."""
     parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="photos, or folders of photos")
     parser.add_argument(
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1024,
         help="photos that need more go by tiles (1024)",
     )
+    add_device(parser, "where to compute")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -52,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..images import ImageError, read_image
     from ..infer.predictor import Predictor
 
-    predictor = replace(Predictor.load(arguments.run_folder), memory_limit=arguments.memory << 20)
+    check_device(arguments.device)
+    loaded = Predictor.load(arguments.run_folder, arguments.device)
+    predictor = replace(loaded, memory_limit=arguments.memory << 20)
     sized: dict[int, Predictor] = {}  # each measures its memory once
     photos = _photos(arguments.images)
     out = arguments.out

@@ -4,7 +4,8 @@ DATA holds train/images, train/labels, perhaps val/images and val/labels, and cl
 itself one such split. `hotdogs` stands for generated scenes. RUN gets the recipe, the model, a
 checkpoint, the history, the loss curve and some predictions. Ctrl-C stops between two steps;
 --resume goes on by the recipe in RUN, to the same bits as without the stop. Several processes share
-every step: those of --processes on this machine, or those that mpirun has started.
+every step: those of --processes on this machine, or those that mpirun has started. With --device
+cuda one process trains on a GPU; a run may go on on another device.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from .arguments import folder, number, whole
-from .common import count, has_split, open_split, picture_examples, spread, write_json
+from .common import (
+    add_device,
+    check_device,
+    count,
+    has_split,
+    open_split,
+    picture_examples,
+    spread,
+    write_json,
+)
 from .together import started_together
 
 EXAMPLES = """examples:
@@ -27,6 +37,7 @@ EXAMPLES = """examples:
   minifcn train hotdogs --out runs/hotdogs --epochs 8
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
   minifcn train camvid --processes 2
+  minifcn train camvid --device cuda --precision tf32
   mpirun -n 4 minifcn train camvid
 """
 
@@ -37,6 +48,7 @@ PIXELS = 64_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments; defaults are those of train.recipe.Recipe."""
     from ..train.recipe import Recipe
+    from ..train.refuse import PRECISIONS
 
     def option(name: str, kind: Any, text: str, metavar: str = "N") -> None:
         default = getattr(Recipe, name.replace("-", "_"), None)
@@ -63,10 +75,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--processes", type=whole(1), metavar="N", help="share every step among N processes (1)"
     )
+    add_device(parser, "where to train")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="float32", help="of products on a GPU (float32)"
+    )
+    parser.add_argument(
+        "--no-graph", action="store_true", help="do not repeat the step as one CUDA graph"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, evaluate, write."""
+    check_device(arguments.device)
     with started_together("train", arguments.debug) as team:
         return _train(arguments, team)
 
@@ -95,6 +115,9 @@ def _train(arguments: argparse.Namespace, team: Any) -> int:
         evaluate_every=arguments.evaluate_every,
         processes=processes if team.size == 1 else 1,
         communicator=team if team.size > 1 else None,
+        device=arguments.device,
+        precision=arguments.precision,
+        graph=False if arguments.no_graph else None,
     )
     if team.rank == 0:
         out.mkdir(parents=True, exist_ok=True)
@@ -109,7 +132,7 @@ def _train(arguments: argparse.Namespace, team: Any) -> int:
         print(
             f"{count(len(train_set), 'image')}, {train_set.classes.count} classes, "
             f"{parameters:,} parameters, shrink {shrink}, {count(trainer.total_steps, 'step')}, "
-            f"{_count_processes(processes)}",
+            f"{_where_it_runs(arguments.device, processes)}",
             file=sys.stderr,
         )
     with one_blas_thread():
@@ -154,8 +177,10 @@ def _plan(arguments: argparse.Namespace, out: Path, train_set: Any, started: int
     return {**values, "shrink": _shrink(train_set, values["shrink"])}
 
 
-def _count_processes(processes: int) -> str:
-    """How many there are; where one leaves cores idle, how to have more."""
+def _where_it_runs(device: str, processes: int) -> str:
+    """On a GPU, or by how many processes; where one leaves cores idle, how to have more."""
+    if device != "cpu":
+        return f"on {device}"
     from ..train.threads import cores
 
     idle = processes == 1 and cores() > 1

@@ -15,19 +15,28 @@ PROBE_SIDE = 192
 
 
 def measure_bytes_per_pixel(
-    forward: Forward, *, channels: int = 3, stride: int = 1, dtype: DTypeLike = np.float32
+    forward: Forward,
+    *,
+    channels: int = 3,
+    stride: int = 1,
+    dtype: DTypeLike = np.float32,
+    device: str = "cpu",
 ) -> float:
     """Run the network once on a small image of zeros and divide its peak memory by the pixels.
 
     Counts the large arrays of the kernels, which are of reused memory, and what Python and NumPy
-    allocate beside them; arrays on a GPU are not seen. What a first run takes and keeps is not
-    counted, for the same image goes twice.
+    allocate beside them; with `device` "cuda" the memory of the GPU, and that alone. What a first
+    run takes and keeps is not counted, for the same image goes twice.
 
     Cost    two forwards of about 192 x 192 pixels, one somewhat slowed by the counting
     """
     side = math.ceil(PROBE_SIDE / stride) * stride
     x = np.zeros((1, channels, side, side), dtype)
     forward(x)
+    if device == "cuda":
+        from ..kernels.cupy_kernels.capture import peak_bytes
+
+        return max(peak_bytes(lambda: forward(x)), 1) / side**2
     mine = not tracemalloc.is_tracing()
     if mine:
         tracemalloc.start()

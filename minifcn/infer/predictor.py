@@ -18,6 +18,7 @@ from .. import files
 from .. import functional as F
 from ..core import Tensor
 from ..data import Classes, Normalize
+from ..device import to_device, to_host
 from ..models import build
 from ..modes import no_grad
 from ..nn import Module
@@ -54,7 +55,7 @@ class Predictor:
         model.eval()
         k = self.shrink
         return predict_image(
-            self.logits,
+            self._logits,
             photo,
             self.normalize,
             self.classes,
@@ -82,7 +83,15 @@ class Predictor:
         """What the network needs at its peak per pixel of the photo; measured once."""
         model: Any = self.model
         model.eval()
-        return measure_bytes_per_pixel(self.logits, stride=model.stride * self.shrink)
+        return measure_bytes_per_pixel(
+            self._logits, stride=model.stride * self.shrink, device=self.device
+        )
+
+    @property
+    def device(self) -> str:
+        """Where the network computes; what it is given and what it gives are on the host."""
+        device: str = next(iter(self.model.parameters())).device
+        return device
 
     def logits(self, x: Array) -> Array:
         """N C H W, normalised -> N K H W: the network's logits at the photo's own size.
@@ -90,16 +99,23 @@ class Predictor:
         Edge pixels are repeated up to a multiple of k; pixel (i, j) of the network's input is the
         mean of k x k pixels from (k i, k j), so tiles that start at multiples of k agree.
         """
+        return to_host(self._logits(x))
+
+    def _logits(self, x: Array) -> Array:
+        """The logits on the device where they were made."""
         k, (H, W) = self.shrink, x.shape[2:]
         if k == 1:
             with no_grad():
-                same: Array = self.model(Tensor(np.ascontiguousarray(x))).numpy()
+                same: Array = self.model(self._input(np.ascontiguousarray(x))).data
             return same
-        whole = Tensor(np.pad(x, ((0, 0), (0, 0), (0, -H % k), (0, -W % k)), mode="edge"))
+        whole = self._input(np.pad(x, ((0, 0), (0, 0), (0, -H % k), (0, -W % k)), mode="edge"))
         with no_grad():
             y = self.model(F.avg_pool2d(whole, k))  # N K H/k W/k
             y = F.interpolate(y, size=whole.shape[2:], mode="bilinear", align_corners=False)
-        return y.numpy()[:, :, :H, :W]
+        return y.data[:, :, :H, :W]
+
+    def _input(self, x: Array) -> Tensor:
+        return Tensor(to_device(x, self.device))
 
     def save(self, path: str | Path) -> None:
         """Weights and description in one safetensors file."""
@@ -124,7 +140,7 @@ class Predictor:
         files.save(path, arrays, meta)
 
     @staticmethod
-    def load(path: str | Path) -> Predictor:
+    def load(path: str | Path, device: str = "cpu") -> Predictor:
         """From a file that `save` wrote, or the folder of a training run."""
         path = Path(path)
         if path.is_dir():
@@ -158,5 +174,5 @@ class Predictor:
             raise files.FileError(f"load: {path}: its description lacks {error}") from error
         except (TypeError, ValueError) as error:
             raise files.FileError(f"load: {path}: {error}") from error
-        model.eval()
+        model.eval().to(device)
         return predictor

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .winner import softmax_of, winner
+
 Array = NDArray[Any]
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -82,8 +84,9 @@ def predict_classes(
         class_nij = argmax_k logits_nkij     probability_nij = max_k softmax_k(logits_nkij)
 
     `forward` maps N C h w to logits N K h w for every h, w; it must be local: no global pooling and
-    no statistics of the batch. `stride` is its total stride, `margin` how far it sees around a cell
-    of stride x stride, `bytes_per_pixel` what it needs at its peak per pixel of input.
+    no statistics of the batch. Logits that it leaves on a GPU are compared there. `stride` is its
+    total stride, `margin` how far it sees around a cell of stride x stride, `bytes_per_pixel` what
+    it needs at its peak per pixel of input.
 
     Shape   x: N C H W -> N H W, twice
     Cost    (1 + 2 margin / core)^2 times the work of the whole image
@@ -102,9 +105,9 @@ def predict_classes(
         for j in columns:
             logits = _checked(forward(x[:, :, i.window, j.window]), N, i, j)
             logits = logits[:, :, i.inner, j.inner]  # N K h w
-            class_map[:, i.core, j.core], best = _winner(logits)
+            class_map[:, i.core, j.core], best = winner(logits)
             if likely is not None:
-                likely[:, i.core, j.core] = _softmax_of(best, logits)
+                likely[:, i.core, j.core] = softmax_of(best, logits)
             del logits  # before the next tile needs its memory
     return Winner(class_map, likely)
 
@@ -172,23 +175,3 @@ def _checked(logits: Array, N: int, i: Span, j: Span) -> Array:
             f"{N} K {h} {w}, the size of its input"
         )
     return logits
-
-
-def _winner(logits: Array) -> tuple[Ints, Array]:
-    """argmax_k and max_k, class by class: `argmax` over axis 1 would copy all the logits."""
-    best = logits[:, 0].copy()  # N h w
-    winner = np.zeros(best.shape, np.int32)
-    for k in range(1, logits.shape[1]):
-        winner[logits[:, k] > best] = k
-        np.maximum(best, logits[:, k], out=best)
-    if np.isnan(best).any():
-        raise ValueError("predict: forward returned NaN logits, so no class is the most likely")
-    return winner, best
-
-
-def _softmax_of(best: Array, logits: Array) -> Array:
-    """The softmax of the largest logit: 1 / sum_k exp(l_k - max l)."""
-    total = np.zeros_like(best)
-    for k in range(logits.shape[1]):
-        total += np.exp(logits[:, k] - best)
-    return 1 / total

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from .. import functional as F
 from ..core import Tensor
-from ..device import Array
+from ..device import Array, to_device
 
 
 class Loss(Protocol):
@@ -34,9 +34,17 @@ class SegmentationLoss:
 
     ignore_index: int = -100
     weight: Array | None = None
+    _there: dict[str, Array] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, logits: Tensor, target: Array, /) -> Tensor:
-        return F.cross_entropy(logits, target, weight=self.weight, ignore_index=self.ignore_index)
+        weight = None if self.weight is None else self._weight_on(logits.device)
+        return F.cross_entropy(logits, target, weight=weight, ignore_index=self.ignore_index)
+
+    def _weight_on(self, device: str) -> Array:
+        """The weights, moved once: a captured step moves nothing."""
+        if device not in self._there:
+            self._there[device] = to_device(np.asarray(self.weight), device)
+        return self._there[device]
 
     def counted_weight(self, target: Array) -> float:
         """The summed class weights of the pixels that count, what the mean divides by."""

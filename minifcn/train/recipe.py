@@ -82,6 +82,9 @@ def prepare(
     out: TextIO | None = None,
     processes: int = 1,
     communicator: Communicator | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    graph: bool | None = None,
 ) -> tuple[Trainer, Predictor]:
     """The trainer of a recipe, and the predictor that shares its model.
 
@@ -101,7 +104,7 @@ def prepare(
         "classes": classes.count,
         "skips": recipe.skips,
     }
-    model = build(config, rng)
+    model = build(config, rng).to(device)
     normalize = Normalize()
     notes = {"recipe": asdict(recipe), "images": len(train_set)}
     side = min(train_set[0][0].shape[:2])
@@ -138,6 +141,8 @@ def prepare(
         out=out,
         processes=processes,
         communicator=communicator,
+        precision=precision,
+        graph=graph,
     )
     return trainer, predictor
 

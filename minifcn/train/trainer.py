@@ -15,28 +15,29 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
-from ..core import Tensor, as_tensor
 from ..data import Loader
 from ..device import Array
 from ..nn import Module
 from ..optim import SGD
 from ..optim.schedule import Constant, Schedule
-from ..shapes import whole
+from .ahead import READ_EVERY, Ahead
 from .checkpoint import restore, spread, store
 from .communicator import Communicator, One, together
-from .gradients import GradientSum, backward, combine
+from .gradients import GradientSum
 from .interrupt import Interrupt
-from .loss import Loss, segmentation_loss, weight_of
+from .loss import Loss, segmentation_loss
 from .progress import Progress, clock
+from .refuse import check
+from .step import step
 from .streams import gather_streams
 from .workers import workers
 
@@ -56,6 +57,10 @@ class Trainer:
     with a `communicator` those that it speaks to, each of which has made a trainer like this one.
     The gradient is that of the whole batch. `loss` is a mean over images unless it says what it is
     a mean over (see loss.py). Process 0 alone calls `evaluate`, unless that has a true `shared`.
+
+    A model on "cuda" is trained there, its step repeated as one CUDA graph unless `graph` is
+    False or `graph_reason` says why not; losses are read every `read_every` steps (see ahead.py).
+    `precision` is that of its products: "float32", "tf32", "float16" or "bfloat16".
     """
 
     def __init__(
@@ -74,27 +79,14 @@ class Trainer:
         out: TextIO | None = None,
         processes: int = 1,
         communicator: Communicator | None = None,
+        precision: str = "float32",
+        graph: bool | None = None,
+        read_every: int = READ_EVERY,
     ) -> None:
-        whole("Trainer", "epochs", epochs, 1)
-        whole("Trainer", "evaluate_every", evaluate_every, 1)
-        whole("Trainer", "processes", processes, 1)
-        if processes > 1 and communicator is not None:
-            raise ValueError(
-                f"Trainer: processes is {processes} and communicator is given, expected one of "
-                f"them: a communicator knows how many processes there are"
-            )
-        if processes > 1 and os.name != "posix":
-            raise ValueError(
-                f"Trainer: processes is {processes}, expected 1: this is no POSIX system"
-            )
-        size = processes if communicator is None else communicator.size
-        if size > loader.batch_size:
-            raise ValueError(
-                f"Trainer: there are {size} processes, but batch_size of the loader is "
-                f"{loader.batch_size}, expected an image for each of them"
-            )
-        if len(loader) < 1:
-            raise ValueError("Trainer: the loader has no batches; batch_size exceeds the data set")
+        device = check(
+            model, loader, epochs, evaluate_every, processes, communicator, precision, graph,
+            read_every,
+        )  # fmt: skip
         self.model, self.optimizer, self.loader = model, optimizer, loader
         self.epochs, self.loss = epochs, loss or segmentation_loss()
         self.schedule = schedule or Constant()
@@ -109,6 +101,8 @@ class Trainer:
         self.processes = processes
         self.team: Communicator = communicator or One()
         self.streams: list[dict[str, Any]] = []  # of random numbers, by rank, see streams.py
+        self.precision = precision
+        self.ahead = Ahead(self, graph, read_every) if device == "cuda" else None
         self.sum_gradients = GradientSum(p for g in optimizer.param_groups for p in g["params"])
 
     @property
@@ -127,50 +121,14 @@ class Trainer:
         A loss of nan, from a batch without a counted pixel, changes no parameter and no running
         statistic.
         """
-        self.optimizer.zero_grad()
-        before = [(buffer, buffer.numpy().copy()) for buffer in self.model.buffers()]
-        output = self.model(as_tensor(x))
-        loss = self.loss(output, target) if len(x) or self.team.size == 1 else None
-        value, part = (math.nan, 0.0) if loss is None else (float(loss.item()), 1.0)
-        if self.team.size > 1:
-            weight = 0.0 if loss is None else weight_of(self.loss, target)
-            value, part = combine(self.team, value, weight)
-        if math.isnan(value):
-            for buffer, values in before:
-                buffer.copy_(values)
-            return self._skip()
-        if math.isinf(value):
-            raise FloatingPointError(
-                f"Trainer: the loss is {value} at step {self.step_count}; use a smaller lr, or "
-                f"find the operator with mf.detect_anomaly()"
-            )
-        backward(loss, output, part)
-        penalty = self.model.regularization() if self.team.rank == 0 else 0.0
-        if isinstance(penalty, Tensor) and penalty.requires_grad:
-            penalty.backward(retain_graph=False)
-        self.sum_gradients(self.team)
-        self.optimizer.step(self.schedule(self.step_count))
-        return value
-
-    def _skip(self) -> float:
-        """A batch whose loss is nan: skipped if the parameters are sound, else an error."""
-        for name, parameter in self.model.named_parameters():
-            if not _finite(parameter.data):
-                raise FloatingPointError(
-                    f"Trainer: the loss is nan at step {self.step_count} and parameter {name} is "
-                    f"not finite; use a smaller lr, or find the operator with mf.detect_anomaly()"
-                )
-        if self.skipped == 0:
-            self._say(
-                f"step {self.step_count}: the loss is nan, as no pixel of the batch counts; batch "
-                f"skipped (later ones are only counted)"
-            )
-        self.skipped += 1
-        return math.nan
+        if self.ahead is None:
+            return step(self, x, target)
+        with self.ahead.running():
+            return self.ahead.now(x, target)
 
     def fit(self) -> list[dict[str, Any]]:
         """Train to the last epoch, or until Ctrl-C; returns the history, one dict per epoch."""
-        with Interrupt() as interrupt:
+        with Interrupt() as interrupt, self._device():
             if self.processes == 1:
                 self._train(interrupt)
             else:
@@ -181,6 +139,14 @@ class Trainer:
                 finally:
                     self.team = alone
         return self.history
+
+    def _device(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.ahead is None else self.ahead.running()
+
+    @property
+    def graph_reason(self) -> str:
+        """Why the steps are no CUDA graph; empty if they are one, or may become one."""
+        return "the model is on the cpu" if self.ahead is None else self.ahead.reason
 
     def _help(self, team: Communicator) -> None:
         """What the other processes of this machine do: the same."""
@@ -199,7 +165,7 @@ class Trainer:
             self.streams = gather_streams(self.model, self.team)
         if stopped and self.epoch < self.epochs:
             self.save()
-            self._say(
+            self.say(
                 f"stopped in epoch {self.epoch + 1} of {self.epochs} after batch {self.batch}"
                 + (f"; saved in {self.run}, where --resume goes on" if self.run else "")
             )
@@ -213,13 +179,17 @@ class Trainer:
         title = f"epoch {self.epoch + 1}/{self.epochs}"
         began = saved = time.monotonic()
         self.model.train()
+        if self.ahead is not None:
+            self.ahead.check()
         share = self.loader.share(self.team.rank, self.team.size)
         with Progress(len(self.loader), title, self.batch, out=self._voice) as bar:
             for x, target in share.epoch(self.epoch, self.batch):
-                value = self.step(x, target)
-                self.losses.append(value)
+                if self.ahead is None:
+                    self.losses.append(self.step(x, target))
+                else:
+                    self.ahead.send(x, target)
                 self.batch += 1
-                bar.advance(loss=value)
+                bar.advance(loss=self.losses[-1])
                 due = self.run is not None and time.monotonic() - saved > self.save_every
                 stop, save = self._agree(interrupt.asked, due and self.team.rank == 0)
                 if stop:
@@ -232,6 +202,8 @@ class Trainer:
         return False
 
     def _end_epoch(self, title: str, seconds: float) -> None:
+        if self.ahead is not None:
+            self.ahead.read()
         recent = [loss for loss in self.losses[-len(self.loader) :] if not math.isnan(loss)]
         row: dict[str, Any] = {
             "epoch": self.epoch + 1,
@@ -252,7 +224,7 @@ class Trainer:
             for name, value in row.get("scores", {}).items()
             if isinstance(value, float)
         )
-        self._say(f"{title}: loss {shown}{scores}, {clock(seconds)} (about {clock(left)} left)")
+        self.say(f"{title}: loss {shown}{scores}, {clock(seconds)} (about {clock(left)} left)")
 
     def _scores(self, evaluate: Evaluate) -> dict[str, Any]:
         if getattr(evaluate, "shared", False):
@@ -264,6 +236,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state to the run's folder, if there is one."""
+        if self.ahead is not None:
+            self.ahead.read()
         if self.team.size > 1:
             self.streams = gather_streams(self.model, self.team)
         if self.run is not None and self.team.rank == 0:
@@ -282,7 +256,8 @@ class Trainer:
         """Where to print; process 0 speaks for all."""
         return self.out if self.team.rank == 0 else io.StringIO()
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line; process 0 speaks for all."""
         self._voice.write(line + "\n")
         self._voice.flush()
 
@@ -291,7 +266,3 @@ class Trainer:
         shared = getattr(self.evaluate, "shared", False)
         evaluate = self.evaluate if shared else None
         return {**vars(self), "out": None, "team": One(), "evaluate": evaluate}
-
-
-def _finite(array: Array) -> bool:
-    return bool(abs(array).max() < math.inf) if array.size else True

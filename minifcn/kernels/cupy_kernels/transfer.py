@@ -43,7 +43,7 @@ class Pinned:
         self.sent[self.turn].synchronize()  # at once, if there was none
         return self.buffers[self.turn]
 
-    def send(self, to: Array, stream: Any) -> Any:
+    def send(self, to: Any, stream: Any) -> Any:
         """Start the copy of the lent buffer; gives the event of its end."""
         to.set(self.buffers[self.turn], stream=stream)
         self.sent[self.turn].record(stream)

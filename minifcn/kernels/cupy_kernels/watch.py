@@ -35,7 +35,7 @@ class Watch:
         self.addresses: Array = device(np.array([b.data.ptr for b in self.buffers], np.uint64))
         self.room: Array = cupy().empty((int(starts[-1]),), np.uint8)
         self.record: Array = device(np.zeros((slots, 2)))
-        self.stopped: Array = device(np.zeros(1, np.int32))
+        self.stopped: Any = device(np.zeros(1, np.int32))
         self.skip: Array = device(np.zeros(1, np.int32))
         self.slots, self.count = slots, 0
 
@@ -64,7 +64,7 @@ class Watch:
         self.count = 0
         found = [(float(loss), int(mark)) for loss, mark in rows]
         if any(mark or loss in (np.inf, -np.inf) for loss, mark in found):
-            self.stopped[...] = 0
+            self.stopped.set(np.zeros(1, np.int32))
         return found
 
     def __bool__(self) -> bool:
