@@ -115,10 +115,21 @@ def runtime() -> ctypes.CDLL:
 NAMED = ("address", "thread")  # sanitizers that must know of fibers: EMU_ASAN, EMU_TSAN
 
 
-def translated(source: str) -> str:
+@cache
+def names_in(source: str, macros: tuple[str, ...]) -> list[str]:
+    """The kernels that #if and #ifdef leave over."""
+    if not re.search(r"^\s*#\s*if", source, re.MULTILINE):
+        return KERNEL.findall(source)
+    command = [compiler() or "g++", "-E", "-P", "-x", "c++", "-", "-DCUDA_EMU", *macros]
+    done = subprocess.run(command, input=source, capture_output=True, text=True)
+    if done.returncode:
+        raise BuildError(done.stderr[:6000])
+    return KERNEL.findall(done.stdout)
+
+
+def translated(source: str, names: list[str]) -> str:
     """CUDA C as C++: kernels become plain functions, dynamic shared memory a pointer to it."""
     source = DYNAMIC.sub(r"static \1*& \2 = (\1*&)emu::block.dynamic;", source)
-    names = KERNEL.findall(source)
     source = re.sub(r'extern\s+"C"\s+__global__', "__global__", source)
     glue = "".join(GLUE.format(i=i, name=name) for i, name in enumerate(names))
     return (
@@ -135,8 +146,9 @@ def kernels(source: str, options: tuple[str, ...] = ()) -> dict[str, Kernel]:
         how = ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={SANITIZE}"]
         how += ["-fsanitize-sections=emu_shared", "-fno-sanitize-recover=all"]
     runtime()
-    library = ctypes.PyDLL(str(compiled(translated(source), [*how, *macros])))
-    return {name: Kernel(library, i, name) for i, name in enumerate(KERNEL.findall(source))}
+    names = names_in(source, tuple(macros))
+    library = ctypes.PyDLL(str(compiled(translated(source, names), [*how, *macros])))
+    return {name: Kernel(library, i, name) for i, name in enumerate(names)}
 
 
 class Kernel:
