@@ -23,10 +23,9 @@ def on(name: str, array: Any) -> Any:
 
     if not array.size:
         return cupy.asarray(array)
-    low, high = np.lib.array_utils.byte_bounds(array)
-    memory = np.frombuffer((ctypes.c_char * (high - low)).from_address(low), np.uint8)
-    room = cupy.asarray(memory.copy())
-    first = room.data + (array.__array_interface__["data"][0] - low)
+    low, high = span(array)
+    room = cupy.asarray(np.frombuffer(ctypes.string_at(low, high - low), np.uint8))
+    first = room.data + (array.ctypes.data - low)
     return cupy.ndarray(array.shape, array.dtype, memptr=first, strides=array.strides)
 
 

@@ -2,6 +2,11 @@
 
 The oracle is the central difference below. It shares nothing with `mf.gradcheck`, so that only one
 of the two can be wrong at a time. The last parts plant errors in every vjp and judge the samples.
+
+On device "cuda" the derivative is that of its kernels. The difference is taken on the host, as
+launches are slow in the emulator and test_contract.py holds both twins against the same loops; and
+along directions of signs, also for the first order: no sign hides a wrong element. What is planted
+in a vjp, and what is said of the samples, has no device.
 """
 
 import dataclasses
@@ -15,6 +20,7 @@ from minifcn import Op, Tensor, Window
 from minifcn.checks import Case, cases
 from minifcn.core import grad
 from minifcn.kernels import numpy_kernels
+from tests.devices import host, kernels_of, native, on
 
 Arrays = list[Any]
 
@@ -40,16 +46,19 @@ def forward(case: Case, variables: Arrays) -> Any:
     return out[0] if type(out) is tuple else out
 
 
-def derivative(case: Case, variables: Arrays, gy: Any, directions: list[Arrays]) -> Arrays:
+def derivative(
+    case: Case, variables: Arrays, gy: Any, directions: list[Arrays], device: str = "cpu"
+) -> Arrays:
     """d/dx <gy, y> for no directions; each direction d turns gradients G into d/d(x, gy) <d, G>."""
-    xs = [Tensor(x, requires_grad=True) for x in variables]
-    seed = Tensor(gy, requires_grad=True)
-    y = case.call(xs, case.arrays())
+    case = dataclasses.replace(case, op=native(case.op, device))
+    xs = [Tensor(on(device, x), requires_grad=True) for x in variables]
+    seed = Tensor(on(device, gy), requires_grad=True)
+    y = case.call(xs, [on(device, a) for a in case.arrays()])
     found = grad(y, xs, seed, create_graph=True, allow_unused=True)
     for one in directions:
-        weights = [Tensor(d) for d in one]
+        weights = [Tensor(on(device, d)) for d in one]
         found = grad(found, [*xs, seed], weights, create_graph=True, allow_unused=True)
-    return [g.data for g in found]
+    return [host(g.data) for g in found]
 
 
 def difference(function: Any, point: Arrays, k: int, direction: Any) -> Any:
@@ -94,24 +103,27 @@ def first_order(case: Case) -> list[str]:
     return found
 
 
-def higher_order(case: Case, order: int) -> list[str]:
+def along_signs(case: Case, order: int, device: str = "cpu") -> list[str]:
     """What is wrong with the derivative of that order, along directions of +1 and -1.
 
     The upstream gradient is a variable like the others: its derivative is the adjoint's adjoint.
     """
     variables, gy, rng = start(case)
     n = len(variables)
-    directions = [[rng.standard_normal(x.shape) for x in variables]]
-    for _ in range(order - 2):
-        directions.append([rng.standard_normal(x.shape) for x in [*variables, gy]])
+    directions = []
+    for lower_order in range(1, order):
+        inputs = variables if lower_order == 1 else [*variables, gy]
+        directions.append([rng.standard_normal(x.shape) for x in inputs])
 
     def lower(point: Arrays) -> float:
+        if not directions:
+            return inner([forward(case, point[:n])], [gy])
         below = derivative(case, point[:n], point[n], directions[:-1])
         return inner(below, directions[-1])
 
     found = []
     point = [*variables, gy]
-    for k, g in enumerate(derivative(case, variables, gy, directions)):
+    for k, g in enumerate(derivative(case, variables, gy, directions, device)):
         for _ in range(3):
             signs = rng.choice([-1.0, 1.0], g.shape)
             got, expected = float(np.vdot(g, signs)), difference(lower, point, k, signs)
@@ -122,27 +134,30 @@ def higher_order(case: Case, order: int) -> list[str]:
 
 
 @every_smooth_case
-def test_first_derivative(case: Case) -> None:
-    assert first_order(case) == []
+def test_first_derivative(case: Case, device: str) -> None:
+    wrong = first_order(case) if device == "cpu" else along_signs(case, 1, device)
+    assert wrong == []
 
 
 @every_smooth_case
-def test_second_derivative(case: Case) -> None:
-    assert higher_order(case, 2) == []
+def test_second_derivative(case: Case, device: str) -> None:
+    assert along_signs(case, 2, device) == []
 
 
 @every_smooth_case
-def test_third_derivative(case: Case) -> None:
-    assert higher_order(case, 3) == []
+def test_third_derivative(case: Case, device: str) -> None:
+    assert along_signs(case, 3, device) == []
 
 
 @every_smooth_case
-def test_single_precision_stays_single_to_the_second_order(case: Case) -> None:
+def test_single_precision_stays_single_to_the_second_order(case: Case, device: str) -> None:
     """The core refuses a gradient of another dtype, so a drift in any vjp raises here."""
-    arrays = case.arrays(dtype=np.float32)
+    case = dataclasses.replace(case, op=native(case.op, device))
+    arrays = [on(device, a) for a in case.arrays(dtype=np.float32)]
     xs = [Tensor(arrays[index], requires_grad=True) for index in case.smooth]
     y = case.call(xs, arrays)
-    gy = Tensor(np.ones(y.shape, y.dtype), requires_grad=True)  # a cast has another dtype
+    ones = on(device, np.ones(y.shape, y.dtype))  # a cast has another dtype
+    gy = Tensor(ones, requires_grad=True)
     first = grad(y, xs, gy, create_graph=True, allow_unused=True)
     second = grad(first, [*xs, gy], [Tensor(x.data) for x in xs], allow_unused=True)
     assert {g.dtype for g in (*first, *second[:-1])} == {np.dtype(np.float32)}
@@ -152,15 +167,16 @@ def test_single_precision_stays_single_to_the_second_order(case: Case) -> None:
 # ---- linear operators --------------------------------------------------------------------------
 
 
-def is_linear(case: Case) -> bool:
+def is_linear(case: Case, device: str) -> bool:
     """f(2 a + 3 b) = 2 f(a) + 3 f(b) in the first input for any a and b, the others fixed."""
     if 0 not in case.smooth:
         return False
-    fixed = case.arrays()
+    fixed, op, k = case.arrays(), native(case.op, device), kernels_of(device)
 
     def f(x: Any) -> Any:
-        out = case.op.forward(numpy_kernels, *case.complete([np.asarray(x), *fixed[1:]]))
-        return out[0] if type(out) is tuple else out
+        inputs = case.complete([np.asarray(x), *fixed[1:]])
+        out = op.forward(k, *[on(device, a) for a in inputs])
+        return host(out[0] if type(out) is tuple else out)
 
     for seed in range(3):
         a, b = case.arrays(seed=10 + seed)[0], case.arrays(seed=20 + seed)[0]
@@ -171,21 +187,23 @@ def is_linear(case: Case) -> bool:
 
 
 @every_case
-def test_linear_operators_say_so_and_no_others(case: Case) -> None:
-    assert case.op.linear == is_linear(case)
+def test_linear_operators_say_so_and_no_others(case: Case, device: str) -> None:
+    assert case.op.linear == is_linear(case, device)
 
 
 @pytest.mark.parametrize("case", [c for c in ALL if c.op.linear], ids=str)
-def test_adjoint_identity(case: Case) -> None:
+def test_adjoint_identity(case: Case, device: str) -> None:
     """<A x, y> = <x, A* y>, where A* is the gradient, taken at another point than x."""
+    op = native(case.op, device)
     arrays, elsewhere = case.arrays(seed=1), case.arrays(seed=2)[0]
-    ax = case.op.forward(numpy_kernels, *arrays)
-    ax = ax[0] if type(ax) is tuple else ax
+    placed = [on(device, a) for a in arrays]
+    out = op.forward(kernels_of(device), *placed)
+    ax = host(out[0] if type(out) is tuple else out)
     y = np.random.default_rng(4).standard_normal(ax.shape)
-    x0 = Tensor(elsewhere, requires_grad=True)
-    (back,) = grad(case.op(x0, *[Tensor(a) for a in arrays[1:]]), x0, Tensor(y))
+    x0 = Tensor(on(device, elsewhere), requires_grad=True)
+    (back,) = grad(op(x0, *[Tensor(a) for a in placed[1:]]), x0, Tensor(on(device, y)))
     size = np.linalg.norm(ax) * np.linalg.norm(y)
-    assert abs(np.vdot(ax, y) - np.vdot(arrays[0], back.data)) <= 1e-13 * size
+    assert abs(np.vdot(ax, y) - np.vdot(arrays[0], host(back.data))) <= 1e-13 * size
 
 
 # ---- who checks the checker --------------------------------------------------------------------
@@ -244,7 +262,7 @@ def test_a_planted_error_is_noticed(
     op = type(own[0].op)
     monkeypatch.setattr(op, "vjp", planted(op.vjp, entry, mutant))
     for case in live[:2]:  # none for a step: of a zero gradient there is nothing to spoil
-        assert first_order(case) or higher_order(case, 2), f"nobody saw that it was {mutant}"
+        assert first_order(case) or along_signs(case, 2), f"nobody saw that it was {mutant}"
 
 
 # ---- are the samples worth anything? -----------------------------------------------------------

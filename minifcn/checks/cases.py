@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Op, Tensor
-from ..device import Array
+from ..device import Array, of, to_device, to_host
 from ..samples import Derived, Draw, derive, fill
 
 
@@ -42,10 +42,13 @@ class Case:
         return list(known) if len(known) == count else [f"input {k}" for k in range(count)]
 
     def complete(self, arrays: Sequence[Array]) -> list[Array]:
-        """`arrays` with every derived input made anew from the others."""
+        """`arrays` with every derived input made anew from the others, by NumPy."""
         full: list[Array] = []
         for one, array in zip(self.draws, arrays, strict=True):
-            full.append(derive(one, full) if isinstance(one, Derived) else array)
+            if isinstance(one, Derived):
+                made = derive(one, [to_host(earlier) for earlier in full])
+                array = to_device(made, of(array))
+            full.append(array)
         return full
 
     def call(self, smooth: Sequence[Tensor], arrays: Sequence[Array]) -> Tensor:
