@@ -4,3 +4,8 @@ What it takes from CuPy is memory, views, streams and the compiler; no ufunc, no
 """
 
 from .elementwise import *
+from .pad import *
+from .plane import *
+from .random import *
+from .resize import *
+from .structure import *
