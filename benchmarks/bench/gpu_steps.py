@@ -282,7 +282,7 @@ def infer(size: tuple[int, int, int], rounds: int, count: int) -> dict[str, Any]
 def _torch_inference(images: Any) -> dict[str, tuple[Step, Step]]:
     import torch
 
-    made = {}
+    made: dict[str, tuple[Step, Step]] = {}
     for how in ("eager", "eager autocast"):
         layout = torch.contiguous_format if how == "eager" else torch.channels_last
         net = nets.fcn(torch)
