@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor, as_tensor, grad
-from ..device import Array
+from ..device import Array, to_device, to_host
 from ..shapes import function
 from .check import GradientError
 from .examine import Finding
@@ -39,12 +39,15 @@ def adjoint_check(
     function("adjoint_check", "fn", fn)
     given = inputs if isinstance(inputs, (tuple, list)) else [inputs]
     first, others = as_tensor(given[0]), [as_tensor(x) for x in given[1:]]
+    device = first.device
     name, rng = name_of(fn), np.random.default_rng(seed)
     x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))
 
+    def placed(values: Any) -> Tensor:
+        return Tensor(to_device(np.asarray(values), device))
+
     def f(values: Array) -> Array:
-        image: Array = fn(Tensor(np.asarray(values)), *others).data
-        return image
+        return to_host(fn(placed(values), *others).data)
 
     ax, az = f(x), f(z)
     y = rng.standard_normal(ax.shape)
@@ -54,10 +57,10 @@ def adjoint_check(
         words = f"not linear: f(2x + z) and 2 f(x) + f(z) differ by {bent:.3g}"
         raise GradientError(name, Finding(1, "input 0", None, float("nan"), float("nan"), words))
     if adjoint is None:
-        leaf = Tensor(elsewhere, requires_grad=True)
-        back = grad(fn(leaf, *others), leaf, Tensor(y))[0].data
+        leaf = Tensor(placed(elsewhere).data, requires_grad=True)
+        back = to_host(grad(fn(leaf, *others), leaf, placed(y))[0].data)
     else:
-        back = adjoint(Tensor(y), *others).data
+        back = to_host(adjoint(placed(y), *others).data)
     left, right = float(np.vdot(ax, y)), float(np.vdot(x, back))
     if not abs(left - right) <= limit * float(np.linalg.norm(y)):
         words = "not the adjoint: <A x, y> is the numeric value, <x, A* y> the analytic"

@@ -104,7 +104,7 @@ def gradcheck(
             if bad is None or not bad.verdict.startswith("kink"):
                 break
             k = [variable.name for variable in problem.variables].index(bad.input)
-            x = problem.tensors[k].data
+            x = problem.values(k)
             noise = np.random.default_rng(seed + 1).uniform(0.05, 0.15, x.shape)
             beside = np.asarray(x + noise * np.maximum(1, abs(x)), x.dtype)
             moved.enter_context(problem.at(k, beside))

@@ -7,15 +7,16 @@ gradient in float32 is judged by its gradient in float64, and that one by finite
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 
 from ..core import Tensor
-from ..device import Array
+from ..device import Array, is_bfloat16, to_device, to_host
 from ..graph import VjpError, reachable
 from .examine import Finding, Settings, analytic_gradients, examine
-from .problem import Problem
+from .problem import Problem, duplicate
 
 NAN = float("nan")
 COARSE = Settings(eps=1e-2, atol=1e-2, rtol=5e-2)  # what a function that rounds to float32 meets
@@ -33,7 +34,8 @@ def findings(problem: Problem, order: int, settings: Settings, seed: int) -> Ite
         return
     yield from _judged(problem, upstream, 1, settings, rng)
     if order == 2:
-        us = [u.astype(y.dtype) for u, y in zip(upstream, problem.run(), strict=True)]
+        ys = problem.run()
+        us = [to_device(u.astype(y.dtype), y.device) for u, y in zip(upstream, ys, strict=True)]
         weights = [rng.standard_normal(tensor.shape) for tensor in problem.tensors]
         try:
             yield from _judged(problem.gradient(us), weights, 2, settings, rng)
@@ -61,22 +63,24 @@ def _misfit(order: int, error: VjpError) -> Finding:
 
 def _met(problem: Problem, rng: np.random.Generator) -> tuple[list[Array], Finding | None]:
     """A random upstream gradient; whether fn writes to its inputs, or differs when run again."""
-    before = [tensor.data.copy() for tensor in problem.tensors]
-    ys = [y.data.copy() for y in problem.run()]
-    if not ys:
-        raise TypeError("gradcheck: fn returned no floating tensor, so it has no gradient")
-    upstream = [rng.standard_normal(y.shape) for y in ys]
-    return upstream, (
-        _written(problem, before)
-        or _differs(ys, [y.data for y in problem.run()])
-        or _differs_backward(problem, upstream)
-    )
+    with ExitStack() as copies:  # if fn writes, then not into what was given
+        before = [to_host(tensor.data) for tensor in problem.tensors]
+        for k, tensor in enumerate(problem.tensors):
+            copies.enter_context(problem.at(k, duplicate(tensor)))
+        ys = [to_host(y.data).copy() for y in problem.run()]
+        if not ys:
+            raise TypeError("gradcheck: fn returned no floating tensor, so it has no gradient")
+        upstream = [rng.standard_normal(y.shape) for y in ys]
+        return upstream, (
+            _written(problem, before)
+            or _differs(ys, [to_host(y.data) for y in problem.run()])
+            or _differs_backward(problem, upstream)
+        )
 
 
 def _written(problem: Problem, before: Sequence[Array]) -> Finding | None:
-    for variable, values in zip(problem.variables, before, strict=True):
-        if variable.tensor.data.tobytes() != values.tobytes():
-            variable.tensor.data[...] = values
+    for k, (variable, values) in enumerate(zip(problem.variables, before, strict=True)):
+        if problem.values(k).tobytes() != values.tobytes():
             words = f"changed in place: fn writes into its input {variable.name}"
             return Finding(1, variable.name, None, NAN, NAN, words)
     return None
@@ -117,8 +121,8 @@ def _judged(
     given = analytic_gradients(problem, upstream) if low else []
     with problem.lifted():
         for k, y in enumerate(_run_lifted(problem, bool(low))):
-            if not np.isfinite(y.data).all():
-                yield _not_finite(order, k, y.data)
+            if not np.isfinite(to_host(y.data)).all():
+                yield _not_finite(order, k, to_host(y.data))
                 return
         exact = analytic_gradients(problem, upstream) if low else []
         for finding in examine(problem, upstream, order, settings, rng):
@@ -158,7 +162,7 @@ def _rounds(problem: Problem) -> bool:
 
 def _precision(order: int, name: str, g: Array, exact: Array, settings: Settings) -> Finding:
     """The gradient in the given precision against the one in float64."""
-    machine = 64 * float(np.finfo(g.dtype).eps)
+    machine = 64 * (2**-7 if is_bfloat16(g.dtype) else float(np.finfo(g.dtype).eps))
     size = float(np.abs(exact).max())
     tolerance = np.maximum(settings.atol, machine * size) + max(settings.rtol, machine) * abs(exact)
     error = np.nan_to_num(np.abs(g - exact) / tolerance, nan=np.inf)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..device import Array
+from ..device import Array, to_host
 from ..modes import no_grad
 from .problem import Problem
 
@@ -44,14 +44,14 @@ class Probe:
 def evaluate(problem: Problem, k: int, values: Array) -> list[Array]:
     """All outputs with other values of variable k."""
     with problem.at(k, np.asarray(values)), no_grad():
-        return [y.data for y in problem.run()]
+        return [to_host(y.data) for y in problem.run()]
 
 
 def slope(
     problem: Problem, k: int, direction: Array, upstreams: Sequence[Sequence[Array]], eps: float
 ) -> Slope:
     """The central difference along `direction`, once for each set of upstream gradients."""
-    x = problem.variables[k].tensor.data
+    x = problem.values(k)
     step = eps * direction * np.maximum(1, np.abs(x))  # h grows with |x|, so that x + h is not x
     ahead, behind = x + step, x - step
     above, below = evaluate(problem, k, ahead), evaluate(problem, k, behind)
@@ -85,7 +85,7 @@ def probe(
     distance, and those of a jump grow. `close` is what counts as meeting; a jump must be larger
     than what rounding, which also grows, may make of that.
     """
-    x = problem.variables[k].tensor.data
+    x = problem.values(k)
     here = evaluate(problem, k, x)
     gaps, centrals = [], []
     for h in (eps, eps / SHRINK, eps / SHRINK**2):

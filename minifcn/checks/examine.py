@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import Tensor, grad
-from ..device import Array
+from ..device import Array, to_device, to_host
 from .difference import Probe, evaluate, gradients, probe, slope, unit
 from .problem import Problem
 from .verdict import verdict
@@ -63,8 +63,8 @@ class Finding:
 def analytic_gradients(problem: Problem, upstream: Sequence[Array]) -> list[Array]:
     """J'u by the backward pass, one array per variable."""
     ys = problem.run()
-    us = [Tensor(u.astype(y.dtype)) for u, y in zip(upstream, ys, strict=True)]
-    return [g.data for g in grad(ys, problem.tensors, us, allow_unused=True)]
+    us = [Tensor(to_device(u.astype(y.dtype), y.device)) for u, y in zip(upstream, ys, strict=True)]
+    return [to_host(g.data) for g in grad(ys, problem.tensors, us, allow_unused=True)]
 
 
 def examine(
@@ -158,7 +158,7 @@ class _Look:
             return a, n, None
         if abs(a - n) <= tolerance:
             return a, n, True
-        along = direction * np.maximum(1, np.abs(self.problem.variables[self.k].tensor.data))
+        along = direction * np.maximum(1, np.abs(self.problem.values(self.k)))
         seen = self._probe(along, self.settings.eps, tolerance)
         return a, n, seen.kind == "smooth" and abs(a - seen.slope) <= tolerance
 
@@ -185,7 +185,7 @@ class _Look:
         return Finding(order, self.name, index, a, n, words)
 
     def _probe_at(self, index: tuple[int, ...], close: float) -> Probe:
-        x = self.problem.variables[self.k].tensor.data
+        x = self.problem.values(self.k)
         eps = self.settings.eps * max(1.0, abs(float(x[index])))
         return self._probe(unit(x.shape, index), eps, close)
 
@@ -198,7 +198,7 @@ class _Look:
 
     def _judge(self, numeric: Array, tolerance: Array) -> str:
         """The verdict, with what other upstream gradients would have given, if that is cheap."""
-        x, eps = self.problem.variables[self.k].tensor.data, self.settings.eps
+        x, eps = self.problem.values(self.k), self.settings.eps
         slices: dict[str, Array] = {}
         bases = {"x": x}
         if x.size <= LARGE and len(self.upstream) == 1:

@@ -4,7 +4,7 @@
     gradient(u)                      the same for  G(x, u) = d/dx sum_k <u_k, y_k>
 
 Finite differences put other values into the variables (`at`), in float64 (`lifted`), and put back
-what was there.
+what was there. Variables live on any device; values are compared on the host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Tensor, grad
-from ..device import Array, is_floating
+from ..device import Array, is_floating, to_device, to_host
 from ..modes import enable_grad, mode
 from ..shapes import function
 
@@ -46,11 +46,15 @@ class Problem:
     def tensors(self) -> list[Tensor]:
         return [variable.tensor for variable in self.variables]
 
+    def values(self, k: int) -> Array:
+        """The present values of variable k, on the host."""
+        return to_host(self.variables[k].tensor.data)
+
     @contextmanager
     def at(self, k: int, values: Array) -> Iterator[None]:
         """Within it variable k has other values."""
         tensor = self.variables[k].tensor
-        before, tensor.data = tensor.data, values
+        before, tensor.data = tensor.data, to_device(values, tensor.device)
         try:
             yield
         finally:
@@ -63,9 +67,9 @@ class Problem:
         try:
             for tensor in self.state:
                 if is_floating(tensor.dtype):
-                    tensor.data = tensor.data.astype(np.float64)
+                    tensor.data = _in_double(tensor)
             for tensor in self.tensors:
-                tensor.data, tensor._node = tensor.data.astype(np.float64), None
+                tensor.data, tensor._node = _in_double(tensor), None
                 tensor.requires_grad = True
             yield
         finally:
@@ -74,13 +78,14 @@ class Problem:
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
-        """Afterwards buffers that the function writes, as running statistics, are as before."""
-        before = [(tensor, tensor.data, tensor.data.copy()) for tensor in self.state]
+        """Within it buffers that the function writes, as running statistics, are copies."""
+        before = [(tensor, tensor.data) for tensor in self.state]
         try:
+            for tensor in self.state:
+                tensor.data = duplicate(tensor)
             yield
         finally:
-            for tensor, data, values in before:
-                data[...] = values
+            for tensor, data in before:
                 tensor.data = data
 
     def gradient(self, upstream: Sequence[Array]) -> Problem:
@@ -94,6 +99,15 @@ class Problem:
 
         named = [Variable(f"upstream gradient {k}", u) for k, u in enumerate(us)]
         return Problem(self.name, run, (*self.variables, *named), self.state)
+
+
+def duplicate(tensor: Tensor) -> Array:
+    """Its values in memory of their own, on its device."""
+    return to_device(to_host(tensor.data).copy(), tensor.device)
+
+
+def _in_double(tensor: Tensor) -> Array:
+    return to_device(to_host(tensor.data).astype(np.float64), tensor.device)
 
 
 def pose(fn: Callable[..., Any], inputs: Any, params: Any = None) -> Problem:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core import Tensor
+from ..device import to_device
 from .cases import Case, cases
 from .conduct import findings
 from .examine import Finding, Settings
@@ -36,7 +37,7 @@ def run(
 
 
 def _rows(case: Case, order: int, mode: str, seed: int) -> Iterator[Row]:
-    arrays = case.arrays(seed)
+    arrays = [to_device(array, None) for array in case.arrays(seed)]  # where mf.device says
     leaves = [Tensor(arrays[k], requires_grad=True) for k in case.smooth]
     if not leaves or not floats_of(case.call(leaves, arrays)):
         return

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array, check, to_device
+from ..modes import mode
 from ..samples import draw
 from ..shapes import Shape
 
@@ -39,7 +40,7 @@ class Move(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        yield Move("cpu", "cpu"), draw("2 3")  # the one pair of devices that every machine has
+        yield Move(mode.device, mode.device), draw("2 3")  # not every machine has a second one
 
 
 def to(x: Tensor, device: str) -> Tensor:
