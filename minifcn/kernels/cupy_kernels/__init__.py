@@ -4,8 +4,11 @@ What it takes from CuPy is memory, views, streams and the compiler; no ufunc, no
 """
 
 from .elementwise import *
+from .loss import *
+from .norm import *
 from .pad import *
 from .plane import *
+from .pool import *
 from .random import *
 from .resize import *
 from .structure import *

@@ -26,7 +26,7 @@ from .memory import buffer, empty, pixels
 from .rows import PIECE, image, pieces, result
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
+    "confusion", "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
     "nll_loss", "nll_loss_grad", "softmax", "target_weight",
 ]  # fmt: skip
 
@@ -76,6 +76,19 @@ def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
         if bad.any():
             return start + int(bad.argmax())
     return -1
+
+
+def confusion(x: Array, target: Array, ignore_index: int | None = None) -> Array:
+    """m_tp: how many pixels of class t have their largest logit at p; a nan is the largest.
+
+    Labels that are ignored, or no classes, are not counted.
+    """
+    C = x.shape[1]
+    counted = (target >= 0) & (target < C)
+    if ignore_index is not None:
+        counted &= target != ignore_index
+    pairs = C * target[counted].astype(np.int64) + x.argmax(1)[counted]
+    return np.bincount(pairs, minlength=C * C).reshape(C, C)
 
 
 def target_weight(

@@ -15,7 +15,7 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
+    "confusion", "cross_entropy", "cross_entropy_grad", "first_bad_label", "log_softmax",
     "nll_loss", "nll_loss_grad", "softmax", "target_weight",
 ]  # fmt: skip
 
@@ -59,6 +59,20 @@ def first_bad_label(target: Array, classes: int, ignore_index: int) -> int:
         if label != ignore_index and label not in range(classes):
             return position
     return -1
+
+
+def confusion(x: Array, target: Array, ignore_index: int | None = None) -> Array:
+    matrix = np.zeros((x.shape[1], x.shape[1]), np.int64)
+    for n, *pixel in np.ndindex(*target.shape):
+        label = int(target[(n, *pixel)])
+        if label == ignore_index or label not in range(x.shape[1]):
+            continue
+        values, best = x[(n, slice(None), *pixel)].tolist(), 0
+        for c, value in enumerate(values):
+            if value > values[best] or (math.isnan(value) and not math.isnan(values[best])):
+                best = c
+        matrix[label, best] += 1
+    return matrix
 
 
 def target_weight(
