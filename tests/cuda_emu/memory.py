@@ -140,6 +140,9 @@ class ndarray:
     def transpose(self, *axes: Any) -> ndarray:
         return self._view(self._mem, self._host.transpose(*axes))
 
+    def swapaxes(self, axis1: int, axis2: int) -> ndarray:
+        return self._view(self._mem, self._host.swapaxes(axis1, axis2))
+
     def reshape(self, *shape: Any, order: str = "C") -> ndarray:
         seen = self._host.reshape(*shape, order=order)  # type: ignore[call-overload] # any order
         if seen.size and not np.shares_memory(seen, self._host):
@@ -205,7 +208,7 @@ class ndarray:
         return bool(self.get())
 
     def __repr__(self) -> str:
-        return repr(np.array(self._host))
+        return repr(self._host)  # shortened if it is long, and never copied
 
     def __array__(self, *_: Any, **__: Any) -> Host:
         raise TypeError(

@@ -4,6 +4,7 @@ Nothing here compares with another implementation of the same formula; each law 
 to itself, to its adjoint, or to NumPy's own broadcasting.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import minifcn as mf
 import minifcn.functional as F
+
+
+@pytest.fixture(autouse=True)
+def on_every_device(device: str) -> Iterator[None]:
+    """Every test of this file runs once per device: new tensors are made there."""
+    with mf.device(device):
+        yield
+
 
 pairs = mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=3, min_side=0)
 seeds = st.integers(0, 1000)
@@ -55,14 +64,14 @@ def test_arithmetic_broadcasts_as_numpy_and_sums_back(name: str, shapes: Any, se
     ta, tb = leaf(a), leaf(b)
     got = y(ta, tb)
     assert got.shape == shapes.result_shape
-    np.testing.assert_allclose(got.data, y(a, b), rtol=1e-13)
+    np.testing.assert_allclose(got.numpy(), y(a, b), rtol=1e-13)
     gy = normal(shapes.result_shape, seed + 2)
     ga, gb = mf.grad(got, [ta, tb], mf.tensor(gy))
     np.testing.assert_allclose(
-        ga.data, summed_to(gy * dy_da(a, b), a.shape), rtol=1e-10, atol=1e-12
+        ga.numpy(), summed_to(gy * dy_da(a, b), a.shape), rtol=1e-10, atol=1e-12
     )
     np.testing.assert_allclose(
-        gb.data, summed_to(gy * dy_db(a, b), b.shape), rtol=1e-10, atol=1e-12
+        gb.numpy(), summed_to(gy * dy_db(a, b), b.shape), rtol=1e-10, atol=1e-12
     )
 
 
@@ -78,11 +87,11 @@ def test_sums_over_any_axes(shape: list[int], data: st.DataObject) -> None:
     axes = data.draw(st.lists(st.integers(0, len(shape) - 1), unique=True)) if shape else []
     x = normal(shape)
     got = mf.tensor(x).sum(axis=tuple(axes))
-    np.testing.assert_allclose(got.data, x.sum(axis=tuple(axes)), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(got.numpy(), x.sum(axis=tuple(axes)), rtol=1e-12, atol=1e-13)
     one = mf.tensor(x)
     for axis in sorted(axes, reverse=True):
         one = one.sum(axis=axis)
-    np.testing.assert_allclose(got.data, one.data, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(got.numpy(), one.numpy(), rtol=1e-12, atol=1e-13)
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.floats(-5, 5))
@@ -113,7 +122,7 @@ def test_max_pooling_commutes_with_what_keeps_the_order(pool: Any, seed: int) ->
     x = mf.tensor(normal((2, 2, *pool["image"]), seed))
     after = F.max_pool2d(x, **pool["options"]).exp() - 100.0
     before = F.max_pool2d(x.exp() - 100.0, **pool["options"])
-    np.testing.assert_allclose(after.data, before.data, rtol=1e-14)
+    np.testing.assert_allclose(after.numpy(), before.numpy(), rtol=1e-14)
 
 
 @given(pools(), seeds)
@@ -122,7 +131,7 @@ def test_max_pooling_finds_what_its_indices_say(pool: Any, seed: int) -> None:
     y, where = F.max_pool2d(mf.tensor(x), **pool["options"], return_indices=True)
     flat = x.reshape(2, 3, -1)
     for n, c in np.ndindex(2, 3):
-        assert np.array_equal(flat[n, c][where.data[n, c]], y.data[n, c])
+        assert np.array_equal(flat[n, c][where.numpy()[n, c]], y.numpy()[n, c])
 
 
 @given(pools(), seeds)
@@ -132,7 +141,7 @@ def test_the_mean_lies_under_the_maximum(pool: Any, seed: int) -> None:
         F.max_pool2d(x, **pool["options"]),
         F.avg_pool2d(x, **pool["options"], count_include_pad=False),
     )
-    assert most.shape == mean.shape and (mean.data <= most.data + 1e-12).all()
+    assert most.shape == mean.shape and (mean.numpy() <= most.numpy() + 1e-12).all()
 
 
 @given(pools(), st.floats(-3, 3))
@@ -142,7 +151,7 @@ def test_pooling_keeps_a_constant(pool: Any, value: float) -> None:
         F.max_pool2d(x, **pool["options"]),
         F.avg_pool2d(x, **pool["options"], count_include_pad=False),
     ):
-        np.testing.assert_allclose(y.data, value, rtol=1e-14)
+        np.testing.assert_allclose(y.numpy(), value, rtol=1e-14)
 
 
 @given(pools(), st.booleans())
@@ -162,7 +171,7 @@ def test_average_pooling_is_a_convolution_where_windows_are_full(pool: Any, incl
     w = mf.tensor(np.full((1, 1, KH, KW), 1 / (KH * KW)))
     expected = F.conv2d(x, w, stride=options["stride"])
     np.testing.assert_allclose(
-        F.avg_pool2d(x, **options, count_include_pad=include).data, expected.data, atol=1e-13
+        F.avg_pool2d(x, **options, count_include_pad=include).numpy(), expected.numpy(), atol=1e-13
     )
 
 
@@ -171,9 +180,9 @@ def test_adaptive_pooling_keeps_the_mean_of_what_divides(
     H: int, W: int, P: int, Q: int, seed: int
 ) -> None:
     x = normal((1, 2, H * P, W * Q), seed)
-    y = F.adaptive_avg_pool2d(mf.tensor(x), (P, Q)).data
+    y = F.adaptive_avg_pool2d(mf.tensor(x), (P, Q)).numpy()
     np.testing.assert_allclose(y, x.reshape(1, 2, P, H, Q, W).mean(axis=(3, 5)), atol=1e-13)
-    once = F.global_avg_pool2d(mf.tensor(x)).data
+    once = F.global_avg_pool2d(mf.tensor(x)).numpy()
     np.testing.assert_allclose(once.ravel(), y.mean(axis=(2, 3)).ravel(), atol=1e-13)
 
 
@@ -183,9 +192,9 @@ def test_unpooling_puts_back_what_pooling_took(KH: int, KW: int, P: int, Q: int,
     x = mf.tensor(np.abs(normal((2, 1, KH * P, KW * Q), seed)) + 1)
     y, where = F.max_pool2d(x, (KH, KW), return_indices=True)
     back = F.max_unpool2d(y, where, (KH, KW))
-    assert np.array_equal(F.max_pool2d(back, (KH, KW)).data, y.data)
-    assert np.count_nonzero(back.data) == y.data.size
-    assert np.array_equal(back.data[back.data != 0], x.data[back.data != 0])
+    assert np.array_equal(F.max_pool2d(back, (KH, KW)).numpy(), y.numpy())
+    assert np.count_nonzero(back.numpy()) == y.numpy().size
+    assert np.array_equal(back.numpy()[back.numpy() != 0], x.numpy()[back.numpy() != 0])
 
 
 # ---- resizing ----------------------------------------------------------------------------------
@@ -209,16 +218,16 @@ def test_resizing_is_linear_with_a_right_adjoint(image: Any, size: Any, mode: An
 @given(sizes, modes, seeds)
 def test_resizing_to_the_same_size_changes_nothing(image: Any, mode: Any, seed: int) -> None:
     x = normal((2, 1, *image), seed)
-    assert np.array_equal(F.interpolate(mf.tensor(x), image, **mode).data, x)
+    assert np.array_equal(F.interpolate(mf.tensor(x), image, **mode).numpy(), x)
 
 
 @given(sizes, sizes, modes, seeds)
 def test_resizing_stays_within_the_values(image: Any, size: Any, mode: Any, seed: int) -> None:
     """Weights are a mean: constants stay, and no value overshoots."""
     x = normal((1, 1, *image), seed)
-    y = F.interpolate(mf.tensor(x), size, **mode).data
+    y = F.interpolate(mf.tensor(x), size, **mode).numpy()
     assert y.min() >= x.min() - 1e-12 and y.max() <= x.max() + 1e-12
-    ones = F.interpolate(mf.tensor(np.ones((1, 1, *image))), size, **mode).data
+    ones = F.interpolate(mf.tensor(np.ones((1, 1, *image))), size, **mode).numpy()
     np.testing.assert_allclose(ones, 1, rtol=1e-14)
 
 
@@ -230,7 +239,7 @@ def test_resizing_separates_into_rows_and_columns(
     (P, Q), (H, W) = size, image
     rows_first = F.interpolate(F.interpolate(x, (P, W), **mode), (P, Q), **mode)
     columns_first = F.interpolate(F.interpolate(x, (H, Q), **mode), (P, Q), **mode)
-    np.testing.assert_allclose(rows_first.data, columns_first.data, atol=1e-13)
+    np.testing.assert_allclose(rows_first.numpy(), columns_first.numpy(), atol=1e-13)
 
 
 @given(sizes, st.integers(1, 4), st.integers(1, 4), seeds)
@@ -238,14 +247,14 @@ def test_nearest_by_whole_numbers_repeats(image: Any, a: int, b: int, seed: int)
     x = normal((1, 2, *image), seed)
     expected = x.repeat(a, axis=2).repeat(b, axis=3)
     for mode in ("nearest", "nearest-exact"):
-        got = F.interpolate(mf.tensor(x), scale_factor=(a, b), mode=mode).data
+        got = F.interpolate(mf.tensor(x), scale_factor=(a, b), mode=mode).numpy()
         assert np.array_equal(got, expected)
 
 
 @given(st.integers(2, 6), st.integers(2, 12))
 def test_aligned_corners_keep_corners_and_straight_lines(H: int, P: int) -> None:
     ramp = np.linspace(-1, 3, H).reshape(1, 1, H, 1)
-    y = F.interpolate(mf.tensor(ramp), (P, 1), mode="bilinear", align_corners=True).data
+    y = F.interpolate(mf.tensor(ramp), (P, 1), mode="bilinear", align_corners=True).numpy()
     np.testing.assert_allclose(y.ravel(), np.linspace(-1, 3, P), atol=1e-13)
 
 
@@ -261,8 +270,8 @@ def test_cropping_undoes_padding_and_is_its_adjoint(image: Any, amount: Any, see
     padded = F.pad(mf.tensor(x), amount, value=9.0)
     H, W = image
     assert padded.shape == (1, 2, H + top + bottom, W + left + right)
-    assert np.array_equal(F.crop(padded, top, left, H, W).data, x)
-    assert (padded.data == 9.0).sum() == padded.data.size - x.size
+    assert np.array_equal(F.crop(padded, top, left, H, W).numpy(), x)
+    assert (padded.numpy() == 9.0).sum() == padded.numpy().size - x.size
     assert mf.adjoint_check(lambda x: F.pad(x, amount), [x])
     assert mf.adjoint_check(lambda x: F.pad(x, amount), [x], lambda y: F.crop(y, top, left, H, W))
 
@@ -288,8 +297,8 @@ def test_folding_what_was_unfolded_counts_the_visits(pool: Any, seed: int) -> No
     def fold(col: mf.Tensor) -> mf.Tensor:
         return F.fold(col, pool["image"], **options)
 
-    visits = fold(unfold(mf.tensor(np.ones_like(x)))).data
-    np.testing.assert_allclose(fold(unfold(mf.tensor(x))).data, x * visits, atol=1e-12)
+    visits = fold(unfold(mf.tensor(np.ones_like(x)))).numpy()
+    np.testing.assert_allclose(fold(unfold(mf.tensor(x))).numpy(), x * visits, atol=1e-12)
     assert np.array_equal(visits, np.round(visits)) and visits.max() <= np.prod(
         options["kernel_size"]
     )

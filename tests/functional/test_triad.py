@@ -5,6 +5,7 @@ cropping and PyTorch's arguments, so that not even the Window's arithmetic is sh
 """
 
 import tracemalloc
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,15 @@ import minifcn as mf
 import minifcn.functional as F
 from minifcn import ShapeError, Window
 from minifcn.kernels.numpy_kernels import workspace
+
+of_the_cpu = pytest.mark.parametrize("device", ["cpu"])
+
+
+@pytest.fixture(autouse=True)
+def on_every_device(device: str) -> Iterator[None]:
+    """Every test of this file runs once per device: new tensors are made there."""
+    with mf.device(device):
+        yield
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ def close(got: Any, expected: Any) -> bool:
 
 
 def run(function: Any, *arrays: Any, **options: Any) -> Any:
-    return function(*[mf.tensor(a) for a in arrays], **options).data
+    return function(*[mf.tensor(a) for a in arrays], **options).numpy()
 
 
 # ---- values ------------------------------------------------------------------------------------
@@ -166,10 +176,10 @@ def test_the_gradients_are_the_other_two(geometry: Geometry) -> None:
     x, w, g = (mf.tensor(a, requires_grad=True) for a in arrays)
     y = F.conv2d(x, w, **geometry.options)
     gx, gw = mf.grad(y, [x, w], g, create_graph=True)
-    assert close(gx.data, painted_by_loops(arrays[2], arrays[1], geometry))
-    assert close(gw.data, weighed_by_loops(arrays[0], arrays[2], geometry))
+    assert close(gx.numpy(), painted_by_loops(arrays[2], arrays[1], geometry))
+    assert close(gw.numpy(), weighed_by_loops(arrays[0], arrays[2], geometry))
     (back,) = mf.grad(gx, g, x.detach())  # d <x, conv_t(g, w)> / dg is conv(x, w) again
-    assert close(back.data, by_loops(arrays[0], arrays[1], geometry))
+    assert close(back.numpy(), by_loops(arrays[0], arrays[1], geometry))
 
 
 def test_as_a_matrix_the_one_is_the_others_transpose() -> None:
@@ -211,7 +221,7 @@ def test_conv2d_on_pytorchs_cases(case: str) -> None:
     geometry = CONV_CASES[case]
     x, w, _ = geometry.arrays()
     bias = np.arange(geometry.O) * 0.5
-    got = F.conv2d(mf.tensor(x), mf.tensor(w), mf.tensor(bias), **geometry.options).data
+    got = F.conv2d(mf.tensor(x), mf.tensor(w), mf.tensor(bias), **geometry.options).numpy()
     assert close(got, by_loops(x, w, geometry) + bias.reshape(1, -1, 1, 1))
 
 
@@ -360,6 +370,7 @@ def peak_of(function: Any) -> int:
         tracemalloc.stop()
 
 
+@of_the_cpu
 def test_1x1_takes_no_copy() -> None:
     """Each of the three takes memory for its result and for no second image."""
     w = mf.tensor(np.ones((2, 64, 1, 1)))
@@ -380,6 +391,7 @@ def test_1x1_takes_no_copy() -> None:
 LIMIT = 32 << 10
 
 
+@of_the_cpu
 @pytest.mark.parametrize(("K", "H"), [(9, 40), (3, 32)])
 @pytest.mark.parametrize("algorithm", ["im2col", "planes"])
 @pytest.mark.parametrize("which", ["conv2d", "conv_transpose2d", "conv2d_weight"])
@@ -409,6 +421,7 @@ def test_the_workspace_limit_bounds_memory_and_changes_nothing(
     assert all(close(result, results[0]) for result in results[1:])
 
 
+@of_the_cpu
 def test_the_workspace_limit_must_leave_something() -> None:
     with pytest.raises(ValueError, match=r"limit_workspace.*0"), workspace.limit_workspace(0):
         pass

@@ -4,6 +4,7 @@ The numbers are theirs (TensorFlow's unit test, ONNX's node tests, the guide to 
 arithmetic), not ours: they hold the conventions fast where the libraries differ.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,14 @@ from hypothesis import strategies as st
 
 import minifcn as mf
 import minifcn.functional as F
+
+
+@pytest.fixture(autouse=True)
+def on_every_device(device: str) -> Iterator[None]:
+    """Every test of this file runs once per device: new tensors are made there."""
+    with mf.device(device):
+        yield
+
 
 COUNT = np.arange(1.0, 10).reshape(1, 1, 3, 3)
 
@@ -82,7 +91,7 @@ def counts(size: int, stride: int, out: int, before: int) -> list[int]:
 def test_tensorflows_table_of_counts(stride: int, word: str, size: Any, values: Any) -> None:
     """Ones in, ones as kernel, 3 channels: every value counts the taps that reach it."""
     x, w = np.ones((2, 3, 6, 4)), np.ones((3, 2, 3, 3))
-    y = F.conv_transpose2d(mf.tensor(x), mf.tensor(w), stride=stride, padding=word).data
+    y = F.conv_transpose2d(mf.tensor(x), mf.tensor(w), stride=stride, padding=word).numpy()
     assert y.shape == (2, 2, *size)
     before = 1 if stride == 1 else 0
     rows, columns = counts(6, stride, size[0], before), counts(4, stride, size[1], before)
@@ -104,9 +113,9 @@ def test_same_is_tensorflows_rule(H: int, K: int, stride: int, dilation: int) ->
     pad = max((out - 1) * stride + (K - 1) * dilation + 1 - H, 0)
     options: Any = {"stride": (stride, 1), "dilation": (dilation, 1)}
     for word, before in (("same", pad // 2), ("same_lower", pad - pad // 2)):
-        y = F.conv2d(mf.tensor(x), mf.tensor(w), padding=word, **options).data
+        y = F.conv2d(mf.tensor(x), mf.tensor(w), padding=word, **options).numpy()
         sides = ((before, pad - before), (0, 0))
-        expected = F.conv2d(mf.tensor(x), mf.tensor(w), padding=sides, **options).data
+        expected = F.conv2d(mf.tensor(x), mf.tensor(w), padding=sides, **options).numpy()
         assert y.shape[2] == out and np.array_equal(y, expected[:, :, :out])
 
 
@@ -121,7 +130,7 @@ def test_same_upwards_is_the_gradient_of_same(P: int, K: int, stride: int, dilat
         if -(-H // stride) == P:
             x = rng.standard_normal((1, 1, H, 1))
             back = up(g, w, **options, output_size=(H, 1))
-            y = F.conv2d(mf.tensor(x), mf.tensor(w), **options).data
+            y = F.conv2d(mf.tensor(x), mf.tensor(w), **options).numpy()
             assert np.vdot(y, g) == pytest.approx(np.vdot(x, np.array(back)), abs=1e-12)
         else:
             with pytest.raises(mf.ShapeError, match=f"output_size.*H.*{H}"):
