@@ -15,6 +15,7 @@ import numpy as np
 
 from . import cuda
 from .anomaly import AnomalyError, detect_anomaly
+from .autocast import autocast
 from .core import Op, Tensor, as_tensor, full_like, grad, tensor
 from .creation import arange, full, ones, ones_like, rand, randn, zeros, zeros_like
 from .device import device
@@ -39,8 +40,8 @@ uint8, int32, int64 = np.uint8, np.int32, np.int64
 
 __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
-    "adjoint_check", "arange", "as_tensor", "conv_algorithm", "cuda", "detect_anomaly", "device",
-    "enable_grad", "explain_choice", "float16", "float32", "float64", "full", "full_like",
+    "adjoint_check", "arange", "as_tensor", "autocast", "conv_algorithm", "cuda", "detect_anomaly",
+    "device", "enable_grad", "explain_choice", "float16", "float32", "float64", "full", "full_like",
     "functional", "grad", "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64",
     "limit_workspace", "memory_counts", "nn", "no_grad", "num_threads", "ones", "ones_like",
     "optim", "rand", "randn", "release_memory", "tensor", "uint8", "zeros", "zeros_like",

@@ -137,6 +137,7 @@ class Op:
 
     name: ClassVar[str]
     extras: ClassVar[tuple[str, ...]] = ()
+    mixed: ClassVar[bool] = False  # its floating inputs may be of several dtypes
     linear: ClassVar[bool] = False  # in its first input; the contract test then checks the adjoint
     views: ClassVar[bool] = False  # y may share memory with the first input
     registry: ClassVar[dict[str, type[Op]]] = {}
@@ -160,7 +161,7 @@ class Op:
         """Run forward, and record it if a gradient may be asked for."""
         arrays = [x.data for x in inputs]
         shape = self.shape(*[a.shape for a in arrays])
-        k = kernels.of(self.name, arrays, self._inputs)
+        k = kernels.of(self.name, arrays, self._inputs, self.mixed)
         with np.errstate(all="ignore"):  # inf and nan appear silently; mf.detect_anomaly finds them
             out = self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())

@@ -109,19 +109,23 @@ def walk(
             useful.add(node)
     flowing: dict[Node, Tensor] = {}
     found: dict[Node, Tensor] = {}
-    with recording(create_graph):
-        for node, g in seeds:
-            _add(flowing, node, g)
-        for node in graph:
-            gy = flowing.pop(node, None)
-            if gy is None or node not in useful:
-                continue
-            if node in wanted:
-                found[node] = gy
-            if node.op is not None and any(parent in useful for parent in node.parents):
-                _pull_back(node, node.op, gy, useful, flowing)
-                if release:
-                    node.kept = None
+    outer, mode.autocast = mode.autocast, None  # what a vjp computes is of the dtypes recorded
+    try:
+        with recording(create_graph):
+            for node, g in seeds:
+                _add(flowing, node, g)
+            for node in graph:
+                gy = flowing.pop(node, None)
+                if gy is None or node not in useful:
+                    continue
+                if node in wanted:
+                    found[node] = gy
+                if node.op is not None and any(parent in useful for parent in node.parents):
+                    _pull_back(node, node.op, gy, useful, flowing)
+                    if release:
+                        node.kept = None
+    finally:
+        mode.autocast = outer
     return found
 
 

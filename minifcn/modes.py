@@ -11,6 +11,7 @@ from typing import Any
 class _Mode(threading.local):
     recording: bool = True
     device: str = "cpu"  # where new tensors are made
+    autocast: Any = None  # the region within mf.autocast, see autocast.py
     layer: str = ""  # dotted path of the module that is being called
     communicator: Any = None  # who trains with this process, see train/communicator.py
     trace: Callable[..., None] | None = None  # see anomaly.py

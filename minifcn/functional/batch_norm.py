@@ -35,7 +35,8 @@ from ..samples import Derived, Draw, draw
 from ..shapes import Shape
 from .all_sum import all_sum
 from .arithmetic import pow
-from .broadcast import sum
+from .broadcast import sum, sum_as
+from .cast import cast, wide
 from .reshape import reshape
 
 Entries = tuple["Callable[[], Tensor] | Tensor | None", ...]
@@ -57,8 +58,8 @@ class Batch:
         self, gy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, var: Tensor
     ) -> tuple[Callable[[], Tensor], Tensor, Tensor]:
         """The gradients of x, weight and bias."""
-        gw = BatchNormWeight(self)(gy, x, mean, var)  # C
-        gb = sum(gy, others(gy))  # C
+        gw = cast(BatchNormWeight(self)(gy, x, mean, var), weight.dtype)  # C
+        gb = sum_as(weight.dtype, gy, others(gy))  # C
         grad = BatchNormGrad(self)
         return lambda: grad(gy, x, weight, mean, var, *self.totals(gw, gb)), gw, gb
 
@@ -74,6 +75,7 @@ class BatchNorm(Op):
     """dT/dg + b: normalise."""
 
     batch: Batch
+    mixed = True
 
     def shape(self, x: Shape, *others: Shape) -> Shape:
         return x
@@ -99,6 +101,7 @@ class BatchNormWeight(Op):
 
     batch: Batch
     linear = True
+    mixed = True
 
     def shape(self, gy: Shape, x: Shape, *others: Shape) -> Shape:
         return (x[1],)
@@ -109,8 +112,9 @@ class BatchNormWeight(Op):
 
     def vjp(self, h: Tensor, gy: Tensor, x: Tensor, mean: Tensor, var: Tensor) -> Entries:
         def by_x() -> Tensor:
-            g = gy * reshape(h, column(x))  # h is each process's own
-            return self.batch.input_gradient(g, x, full_like(h, 1), mean, var)
+            g = wide(gy) * wide(reshape(h, column(x)))  # h is each process's own
+            gx = self.batch.input_gradient(g, wide(x), full_like(h, 1), mean, var)
+            return cast(gx, x.dtype)
 
         return lambda: BatchNorm(self.batch)(x, h, full_like(h, 0), mean, var), by_x, None, None
 
@@ -126,6 +130,7 @@ class BatchNormGrad(Op):
 
     batch: Batch
     linear = True
+    mixed = True
 
     def shape(self, gy: Shape, x: Shape, *others: Shape) -> Shape:
         return x
@@ -149,22 +154,31 @@ class BatchNormGrad(Op):
         self, h: Tensor, gy: Tensor, x: Tensor, weight: Tensor, mean: Tensor, var: Tensor
     ) -> Entries:
         batch = self.batch
+        H, G, X, w = wide(h), wide(gy), wide(x), wide(weight)
 
         def part(v: Tensor, w: Tensor) -> Tensor:
-            return batch.input_gradient(v, x, w, mean, var)
+            return batch.input_gradient(v, X, w, mean, var)
 
-        def by_weight() -> Tensor:
-            return sum(h * part(gy, full_like(weight, 1)), others(h))  # C
+        def by_w() -> Tensor:
+            return sum(H * part(G, full_like(w, 1)), others(h))  # C
 
         def by_x() -> Tensor:
             weigh = BatchNormWeight(batch)
-            sums = by_weight(), weigh(gy, x, mean, var), weigh(h, x, mean, var)
-            hG, Wg, Wh = batch.totals(*sums)
-            scale = weight * _r(batch, x) * (-1 / max(batch.M, 1))
-            along_n = BatchNorm(batch)(x, scale * hG, full_like(weight, 0), mean, var)
-            return along_n + part(h, scale * Wg) + part(gy, scale * Wh)
+            hG, Wg, Wh = batch.totals(by_w(), weigh(G, X, mean, var), weigh(H, X, mean, var))
+            scale = w * _r(batch, X) * (-1 / max(batch.M, 1))
+            along_n = BatchNorm(batch)(X, scale * hG, full_like(w, 0), mean, var)
+            gx = along_n + part(H, scale * Wg) + part(G, scale * Wh)
+            return cast(gx, x.dtype)
 
-        return lambda: part(h, weight), by_x, by_weight, None, None, None, None
+        return (
+            lambda: batch.input_gradient(h, x, weight, mean, var),
+            by_x,
+            lambda: cast(by_w(), weight.dtype),
+            None,
+            None,
+            None,
+            None,
+        )
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:

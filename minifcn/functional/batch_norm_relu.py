@@ -32,6 +32,7 @@ class BatchNormRelu(Op):
     """y = max(batch_norm(x), 0)."""
 
     batch: Batch
+    mixed = True
 
     def shape(self, x: Shape, *others: Shape) -> Shape:
         return x
@@ -70,6 +71,8 @@ class BatchNormRelu(Op):
 @dataclass(frozen=True)
 class ChannelAffineRelu(Op):
     """y = max(channel_affine(x), 0)."""
+
+    mixed = True
 
     def shape(self, x: Shape, *others: Shape) -> Shape:
         return x

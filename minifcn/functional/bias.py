@@ -3,7 +3,8 @@ r"""bias: one number per channel, checked before anything is computed, added alo
     add_bias        y[n, o, ...] = x[n, o, ...] + b[o]            gx = gy    gb = sum gy
     add_bias_relu   y = max(x + b, 0): the same of gy where y > 0, else of 0
 
-Layers find the second where ReLU follows, see nn/fuse.py.
+Layers find the second where ReLU follows, see nn/fuse.py. Beside an image in half precision b may
+be float32: the sum is rounded once.
 
 Shape   x, y: N O ...    b: O
 """
@@ -19,12 +20,14 @@ from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError
 from .activation import ReluGrad, relu
-from .broadcast import sum
+from .broadcast import sum_as
 
 
 @dataclass(frozen=True)
 class AddBias(Op):
     """y = x + b."""
+
+    mixed = True
 
     def shape(self, x: Shape, b: Shape) -> Shape:
         return x
@@ -33,8 +36,8 @@ class AddBias(Op):
         y: Array = k.add_bias(x, b)
         return y
 
-    def vjp(self, gy: Tensor) -> tuple[Any, Any]:
-        return gy, lambda: sum(gy, (0, *range(2, gy.ndim)))  # O
+    def vjp(self, gy: Tensor, b: Tensor) -> tuple[Any, Any]:
+        return gy, lambda: sum_as(b.dtype, gy, (0, *range(2, gy.ndim)))  # O
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -46,6 +49,8 @@ class AddBias(Op):
 class AddBiasRelu(Op):
     """y = max(x + b, 0)."""
 
+    mixed = True
+
     def shape(self, x: Shape, b: Shape) -> Shape:
         return x
 
@@ -53,8 +58,8 @@ class AddBiasRelu(Op):
         y: Array = k.add_bias_relu(x, b)
         return y
 
-    def vjp(self, gy: Tensor, y: Tensor) -> tuple[Any, Any]:
-        return AddBias().vjp(ReluGrad()(gy, y.detach()))
+    def vjp(self, gy: Tensor, y: Tensor, b: Tensor) -> tuple[Any, Any]:
+        return AddBias().vjp(ReluGrad()(gy, y.detach()), b)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:

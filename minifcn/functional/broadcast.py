@@ -19,6 +19,8 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError, axis_of, flag, real, sizes
+from .cast import cast
+from .precision import widened
 from .reshape import reshape
 
 
@@ -128,7 +130,7 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Te
     >>> sum(mf.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """
-    x, (axis, keepdims) = as_tensor(x), named("sum", axis, keepdims, names)
+    x, (axis, keepdims) = widened(as_tensor(x)), named("sum", axis, keepdims, names)
     axes = normal_axes("sum", axis, x.ndim)
     kept = tuple(1 if a in axes else size for a, size in enumerate(x.shape))
     y = SumTo(x.shape, kept)(x) if axes else x
@@ -137,9 +139,14 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Te
     return reshape(y, tuple(size for a, size in enumerate(x.shape) if a not in axes))
 
 
+def sum_as(dtype: Any, x: Tensor, axis: Any = None) -> Tensor:
+    """The sum in `dtype`: what half precision holds may be too much in sum."""
+    return sum(cast(x, dtype), axis)
+
+
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:
     """Mean over `axis`; of no elements nan, as in NumPy."""
-    x, (axis, keepdims) = as_tensor(x), named("mean", axis, keepdims, names)
+    x, (axis, keepdims) = widened(as_tensor(x)), named("mean", axis, keepdims, names)
     axes = normal_axes("mean", axis, x.ndim)
     count = _count(x, axes)
     return sum(x, axes, keepdims) * (1 / count if count else float("nan"))
@@ -149,7 +156,7 @@ def var(
     x: Tensor, axis: Any = None, keepdims: bool = False, correction: float = 1, **names: Any
 ) -> Tensor:
     """sum (x - mean)^2 / (n - correction) over `axis`; PyTorch corrects by 1, NumPy by 0."""
-    x, (axis, keepdims) = as_tensor(x), named("var", axis, keepdims, names)
+    x, (axis, keepdims) = widened(as_tensor(x)), named("var", axis, keepdims, names)
     axes = normal_axes("var", axis, x.ndim)
     count = _count(x, axes) - real("var", "correction", correction)
     centred = x - mean(x, axes, keepdims=True)

@@ -3,7 +3,8 @@ r"""cast: the same numbers in another precision.
     y = x in `dtype`      gx = gy in x's dtype
 
 Recorded between floating types: a float32 parameter used in another precision gets a float32
-gradient. A cast to whole numbers or bools has no derivative and is not recorded.
+gradient. A cast to whole numbers or bools has no derivative and is not recorded. precision.py says
+which functions insert casts.
 
 Shape   x: any -> y: same
 """
@@ -16,7 +17,8 @@ from typing import Any
 
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
-from ..device import Array, host_array, is_floating
+from ..device import Array, host_array, is_floating, is_half
+from ..modes import mode
 from ..samples import draw
 from ..shapes import Shape
 
@@ -61,13 +63,24 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     return Tensor(kernels.of("cast", [x.data]).cast(x.data, wanted.name))
 
 
+def wide(x: Tensor) -> Tensor:
+    """x, in float32 if it is in half precision."""
+    return Cast("float32")(x) if is_half(x.dtype) else x
+
+
 def promoted(*xs: Any) -> tuple[Tensor, ...]:
-    """All as tensors; whole numbers and bools beside a floating one take its dtype."""
+    """All as tensors; whole numbers and bools beside a floating one take its dtype.
+
+    Under autocast half precision beside another floating type becomes float32.
+    """
     tensors = tuple(as_tensor(x) for x in xs)
     floating = next((x.dtype for x in tensors if is_floating(x.dtype)), None)
     if floating is None:
         return tensors
-    return tuple(x if is_floating(x.dtype) else cast(x, floating) for x in tensors)
+    tensors = tuple(x if is_floating(x.dtype) else cast(x, floating) for x in tensors)
+    if mode.autocast is None or all(x.dtype == floating for x in tensors):
+        return tensors
+    return tuple(wide(x) for x in tensors)
 
 
 def _dtype(dtype: Any) -> Any:

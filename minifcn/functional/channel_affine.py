@@ -18,13 +18,16 @@ from ..core import Op, Tensor
 from ..device import Array
 from ..samples import draw
 from ..shapes import Shape
-from .broadcast import sum
+from .broadcast import sum, sum_as
+from .cast import cast
 from .reshape import reshape
 
 
 @dataclass(frozen=True)
 class ChannelAffine(Op):
-    """y = (x - origin) scale + shift."""
+    """y = (x - origin) scale + shift. Beside half an x the others may be float32."""
+
+    mixed = True
 
     def shape(self, x: Shape, *others: Shape) -> Shape:
         return x
@@ -36,11 +39,17 @@ class ChannelAffine(Op):
     def vjp(self, gy: Tensor, x: Tensor, origin: Tensor, scale: Tensor) -> tuple[Any, ...]:
         others = (0, *range(2, gy.ndim))
         column = (1, gy.shape[1], *(1,) * (gy.ndim - 2))
+        dtype = scale.dtype
+
+        def by_scale() -> Tensor:
+            centred = cast(x, dtype) - reshape(origin, column)
+            return sum(cast(gy, dtype) * centred, others)  # C
+
         return (
-            lambda: gy * reshape(scale, column),  # N C ...
+            lambda: cast(cast(gy, dtype) * reshape(scale, column), gy.dtype),  # N C ...
             None,
-            lambda: sum(gy * (x - reshape(origin, column)), others),  # C
-            lambda: sum(gy, others),  # C
+            by_scale,
+            lambda: sum_as(dtype, gy, others),  # C
         )
 
     @staticmethod

@@ -38,6 +38,7 @@ from .conv_window import (
     transpose_window,
     weight_window,
 )
+from .precision import lowered
 
 
 @dataclass(frozen=True)
@@ -163,11 +164,12 @@ def conv2d(
     [[[[21.0, 32.0], [54.0, 65.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
-    check_floating("conv2d", x=x, weight=weight)
+    x, w = lowered("conv2d", x=x, weight=weight)
+    check_floating("conv2d", x=x, weight=w)
     options = stride, padding, dilation, groups
-    window: Window = remembered(conv_window, x.shape, weight.shape, options)
-    bias = check_bias("conv2d", bias, weight, "O", weight.shape[0])
-    return add_bias(Conv2d(window)(x, weight), bias, flag("conv2d", "relu", relu))
+    window: Window = remembered(conv_window, x.shape, w.shape, options)
+    bias = check_bias("conv2d", bias, weight, "O", w.shape[0])
+    return add_bias(Conv2d(window)(x, w), bias, flag("conv2d", "relu", relu))
 
 
 def conv_transpose2d(
@@ -202,11 +204,12 @@ def conv_transpose2d(
     [[[[1.0, 2.0, 13.0, 20.0, 30.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
-    check_floating("conv_transpose2d", x=x, weight=weight)
+    x, w = lowered("conv_transpose2d", x=x, weight=weight)
+    check_floating("conv_transpose2d", x=x, weight=w)
     options = stride, padding, output_padding, groups, dilation, output_size
-    window: Window = remembered(transpose_window, x.shape, weight.shape, options)
-    bias = check_bias("conv_transpose2d", bias, weight, "C", weight.shape[1] * window.groups)
-    y = ConvTranspose2d(window)(x, weight)
+    window: Window = remembered(transpose_window, x.shape, w.shape, options)
+    bias = check_bias("conv_transpose2d", bias, weight, "C", w.shape[1] * window.groups)
+    y = ConvTranspose2d(window)(x, w)
     return add_bias(y, bias, flag("conv_transpose2d", "relu", relu))
 
 
@@ -225,7 +228,7 @@ def conv2d_weight(
 
     Shape   x: N C H W, g: N O P Q -> w: O C/G KH KW; P and Q are those of the convolution
     """
-    x, g = as_tensor(x), as_tensor(g)
+    x, g = lowered("conv2d_weight", x=as_tensor(x), g=as_tensor(g))
     check_floating("conv2d_weight", x=x, g=g)
     options = (
         pair("conv2d_weight", "kernel_size", kernel_size, 1),

@@ -34,6 +34,7 @@ from .labels import (
     reduced,
     total_weight,
 )
+from .precision import widened
 from .reshape import reshape
 from .softmax import Softmax, log_softmax
 
@@ -158,9 +159,9 @@ def cross_entropy(
     """
     check_reduction("cross_entropy", reduction)
     label_smoothing = real("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
-    x, target = as_tensor(x), as_tensor(target)
+    x, target = widened(as_tensor(x)), as_tensor(target)
     if is_floating(target.dtype) and target.ndim == x.ndim:
-        return _with_probabilities(x, target, weight, reduction, label_smoothing)
+        return _with_probabilities(x, widened(target), weight, reduction, label_smoothing)
     x, target, weight, single = checked("cross_entropy", x, target, weight, ignore_index)
     loss = CrossEntropy(ignore_index, label_smoothing)(x, target, weight)
     if single and reduction == "none":

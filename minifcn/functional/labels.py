@@ -21,6 +21,7 @@ from ..device import Array, is_floating
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape, ShapeError, bind, one_of, whole
 from .broadcast import mean, sum
+from .precision import widened
 from .reshape import reshape
 
 IMAGE_AXES = {0: "", 1: "L", 2: "H W", 3: "D H W"}
@@ -85,7 +86,7 @@ def checked(
     ignore_index: int,
 ) -> tuple[Tensor, Tensor, Tensor, bool]:
     """(x, target, weight, whether a batch axis was added), all that a loss kernel relies on."""
-    x, target = as_tensor(x), as_tensor(target)
+    x, target = widened(as_tensor(x)), as_tensor(target)
     if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     if x.ndim == 0:

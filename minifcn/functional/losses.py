@@ -16,6 +16,7 @@ from ..device import Array, is_floating
 from ..shapes import ShapeError
 from .exponential import Softplus, floating
 from .labels import check_reduction, reduced
+from .precision import widened
 
 
 def logsigmoid(x: Tensor | Array) -> Tensor:
@@ -25,7 +26,7 @@ def logsigmoid(x: Tensor | Array) -> Tensor:
     >>> logsigmoid(mf.tensor([-1000.0])).item()
     -1000.0
     """
-    return -Softplus()(-floating("logsigmoid", x))  # softplus(x) is x itself from 20 on
+    return -Softplus()(-widened(floating("logsigmoid", x)))  # softplus(x) is x itself from 20 on
 
 
 def mse_loss(x: Tensor | Array, target: Tensor | Array, *, reduction: str = "mean") -> Tensor:
@@ -68,7 +69,7 @@ def binary_cross_entropy_with_logits(
 
 
 def _alike(op: str, x: Tensor | Array, target: Tensor | Array) -> tuple[Tensor, Tensor]:
-    x, target = as_tensor(x), as_tensor(target)
+    x, target = widened(as_tensor(x)), widened(as_tensor(target))
     if x.shape != target.shape:
         pairs = enumerate(zip(x.shape, target.shape, strict=False))
         axis = next((axis for axis, (m, n) in pairs if m != n), min(x.ndim, target.ndim))

@@ -22,6 +22,7 @@ from ..samples import draw
 from ..shapes import Shape, ShapeError
 from .broadcast import broadcast_shapes, broadcast_to
 from .cast import promoted
+from .precision import beside, lowered
 from .reshape import reshape, transpose
 
 
@@ -61,7 +62,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     >>> matmul(mf.tensor([[1.0, 2.0], [3.0, 4.0]]), mf.tensor([1.0, 10.0])).tolist()
     [21.0, 43.0]
     """
-    a, b = promoted(a, b)
+    a, b = promoted(*lowered("matmul", a=as_tensor(a), b=as_tensor(b)))
     for name, x in (("a", a), ("b", b)):
         if x.ndim == 0:
             raise ShapeError(f"matmul: {name} has no axes, expected at least 1; use * for numbers")
@@ -132,4 +133,4 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias.shape not in ((weight.shape[0],), ()) if weight.ndim == 2 else bias.shape != ():
         expected = (weight.shape[0],) if weight.ndim == 2 else ()
         raise ShapeError(f"linear: bias has shape {bias.shape}, expected {expected}: O of weight")
-    return y + bias
+    return y + beside(y, bias)

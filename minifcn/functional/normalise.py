@@ -5,6 +5,8 @@ one model. With n_r values per channel in share r and M = sum n_r they are
 
     mean = sum n_r mean_r / M        var = sum n_r (var_r + (mean_r - mean)^2) / M
 
+An image in half precision is normalised by numbers in float32, and rounded once.
+
 Shape   x, y: N C ...    all others: C
 Source  Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm, 1979
 """
@@ -15,7 +17,7 @@ from typing import Any
 
 from .. import kernels
 from ..core import Tensor, as_tensor, full_like
-from ..device import Array, is_floating
+from ..device import Array, is_floating, is_half
 from ..modes import mode, no_grad
 from ..shapes import ShapeError, flag, real
 from .all_sum import AllSum, together
@@ -23,7 +25,7 @@ from .arithmetic import Scale, pow
 from .batch_norm import Batch, BatchNorm
 from .batch_norm_relu import BatchNormRelu, ChannelAffineRelu
 from .broadcast import sum
-from .cast import cast
+from .cast import cast, wide
 from .channel_affine import ChannelAffine
 from .concat import cat, split
 from .index import PutSlice
@@ -66,8 +68,8 @@ def batch_norm(
     k = kernels.of("batch_norm", [x.data])
     weight = Tensor(k.full((C,), 1, x.data)) if weight is None else weight
     bias = Tensor(k.full((C,), 0, x.data)) if bias is None else bias
-    weight = _per_channel("weight", weight, x, C)
-    bias = _per_channel("bias", bias, x, C)
+    weight = wide(_per_channel("weight", weight, x, C))
+    bias = wide(_per_channel("bias", bias, x, C))
     if not training:
         if running_mean is None or running_var is None:
             name = "running_mean" if running_mean is None else "running_var"
@@ -75,8 +77,8 @@ def batch_norm(
                 f"batch_norm: {name} is None, but training is False, expected {C} values; "
                 f"training=True uses the statistics of the batch"
             )
-        mean = _per_channel("running_mean", running_mean, x, C).detach()
-        var = _per_channel("running_var", running_var, x, C).detach()
+        mean = wide(_per_channel("running_mean", running_mean, x, C).detach())
+        var = wide(_per_channel("running_var", running_var, x, C).detach())
         affine = ChannelAffineRelu() if relu else ChannelAffine()
         return affine(x, mean, weight * pow(var + eps, -0.5), bias)
     shared = sync and together()
@@ -141,7 +143,9 @@ def _per_channel(name: str, value: Tensor | Array, x: Tensor, C: int) -> Tensor:
             f"batch_norm: {name} has shape {value.shape}, but axis 1 (C) of x is {C}, "
             f"expected ({C},)"
         )
-    if value.dtype != x.dtype:
+    if value.dtype != x.dtype and not (
+        mode.autocast is not None and is_half(x.dtype) and value.dtype == "float32"
+    ):
         raise TypeError(
             f"batch_norm: dtype of {name} is {value.dtype}, but dtype of x is {x.dtype}; convert "
             f"one with .astype()"

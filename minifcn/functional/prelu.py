@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import Op, Tensor
+from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Separated, draw
 from ..shapes import Shape, ShapeError
 from .broadcast import broadcast_to
 from .cast import promoted
 from .exponential import floating
+from .precision import beside
 from .reshape import reshape
 
 
@@ -97,7 +98,8 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     >>> prelu(mf.tensor([[-1.0, -1.0], [2.0, 2.0]]), mf.tensor([0.5, 0.25])).tolist()
     [[-0.5, -0.25], [2.0, 2.0]]
     """
-    x, weight = promoted(floating("prelu", x), weight)
+    x = floating("prelu", x)
+    x, weight = promoted(x, beside(x, as_tensor(weight)))
     if weight.ndim > 1:
         raise ShapeError(f"prelu: weight has {weight.ndim} axes {weight.shape}, expected 1: C")
     if weight.numel() != 1:

@@ -20,6 +20,7 @@ from ..samples import draw
 from ..shapes import Shape, axis_of
 from .broadcast import sum
 from .exponential import exp
+from .precision import widened
 from .reshape import reshape
 
 
@@ -85,7 +86,7 @@ def log_softmax(x: Tensor | Array, dim: int) -> Tensor:
 
 
 def _checked(op: str, x: Tensor | Array, dim: int) -> tuple[Tensor, int]:
-    x = as_tensor(x)
+    x = widened(as_tensor(x))
     if not is_floating(x.dtype):
         raise TypeError(f"{op}: dtype of x is {x.dtype}, expected a floating type")
     return x, axis_of(op, "dim", dim, x.ndim or 1, x.shape)

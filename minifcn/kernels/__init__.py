@@ -10,6 +10,7 @@ Where the formula gives inf or nan, so does a kernel, without a warning: `Op` tu
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 from ..device import is_bfloat16
 from ..device import of as device_of
 
-ON_CPU = ("cast", "move", "backward")  # what the CPU does with bfloat16: it converts and copies
+ON_CPU = ("cast", "move", "backward", "setitem")  # what the CPU does with bfloat16: it converts and copies
 
 
 def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = False) -> Any:
@@ -53,6 +54,12 @@ def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = 
                     f"{arrays[first].dtype}; convert one with .astype()"
                 )
     return _cupy_kernels() if home == "cuda" else _numpy_kernels()
+
+
+def captured_step() -> object:
+    """The step of which a CUDA graph is being made, if one is: what it computes, replays repeat."""
+    numbers = sys.modules.get(f"{__name__}.cupy_kernels.numbers")
+    return None if numbers is None else numbers.current.table
 
 
 @cache

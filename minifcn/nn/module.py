@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from ..core import Tensor
-from ..device import Array, is_floating, to_device
+from ..device import Array, is_floating, of, to_device, to_host
 from ..modes import mode
 from . import state
 from .parameter import Parameter, floating_dtype
@@ -227,7 +227,13 @@ class Module:
     def astype(self: M, dtype: Any) -> M:
         """Convert the floating parameters and buffers."""
         wanted = floating_dtype("astype", dtype)
-        return self._map(lambda data: data.astype(wanted) if is_floating(data.dtype) else data)
+
+        def converted(data: Array) -> Array:
+            if not is_floating(data.dtype):
+                return data
+            return to_device(to_host(data).astype(wanted), of(data))
+
+        return self._map(converted)
 
     def float(self: M) -> M:
         """Convert to float32."""

@@ -69,7 +69,7 @@ class BatchNorm2d(Module):
         use_batch = self.training or self.running_mean is None
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked[...] = self.num_batches_tracked.data + 1
+            self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
             if self.momentum is None:
                 momentum = 1 / self.num_batches_tracked.item()
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
