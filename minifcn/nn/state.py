@@ -38,7 +38,7 @@ def entries(module: Module) -> Iterator[tuple[str, Tensor]]:
 
 def snapshot(module: Module) -> dict[str, Tensor]:
     """Copies: later training steps do not change them."""
-    return {name: tensor(value.data, device=value.device) for name, value in entries(module)}
+    return {name: tensor(value) for name, value in entries(module)}
 
 
 def load(module: Module, values: Mapping[str, Any], strict: bool) -> Loaded:
