@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import kernels
 from .device import Array, of, to_host
 from .modes import mode
 from .shapes import axis_of, shown
@@ -121,8 +122,10 @@ class Operators:
             raise RuntimeError("setitem: this tensor requires a gradient; write under mf.no_grad()")
         if mode.recording and getattr(value, "requires_grad", False):
             raise RuntimeError("setitem: value requires a gradient, which would be lost; .detach()")
+        given = [self.data, value.data] if isinstance(value, Operators) else [self.data]
+        k = kernels.of("setitem", given, ("x", "value"), mixed=True)
         try:
-            self.data[_plain(key)] = _plain(value)
+            k.write(self.data, _plain(key), _plain(value))
         except (IndexError, TypeError, ValueError) as error:
             raise type(error)(
                 f"setitem: cannot write {shown(value)} at {shown(key)} of x {self.shape} ({error})"

@@ -9,25 +9,26 @@ Shape   a, b: broadcast together -> y: their common shape, bool
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 from .. import kernels
 from ..core import Tensor, as_tensor
-from .broadcast import broadcast_shapes
+from .broadcast import broadcast_shapes, broadcast_to
 from .cast import promoted
+from .reshape import reshape
+
+MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}  # b ? a
 
 
 def lt(a: Any, b: Any) -> Tensor:
     """a < b."""
-    return _compared("lt", operator.lt, a, b)
+    return _compared("lt", a, b)
 
 
 def le(a: Any, b: Any) -> Tensor:
     """a <= b."""
-    return _compared("le", operator.le, a, b)
+    return _compared("le", a, b)
 
 
 def gt(a: Any, b: Any) -> Tensor:
@@ -37,64 +38,84 @@ def gt(a: Any, b: Any) -> Tensor:
     >>> gt(mf.tensor([1.0, 3.0]), 2).tolist()
     [False, True]
     """
-    return _compared("gt", operator.gt, a, b)
+    return _compared("gt", a, b)
 
 
 def ge(a: Any, b: Any) -> Tensor:
     """a >= b."""
-    return _compared("ge", operator.ge, a, b)
+    return _compared("ge", a, b)
 
 
 def eq(a: Any, b: Any) -> Tensor:
     """a = b."""
-    return _compared("eq", operator.eq, a, b)
+    return _compared("eq", a, b)
 
 
 def ne(a: Any, b: Any) -> Tensor:
     """a /= b."""
-    return _compared("ne", operator.ne, a, b)
+    return _compared("ne", a, b)
 
 
 def logical_not(a: Tensor) -> Tensor:
     """True where a is False; a: bool."""
-    return as_tensor(operator.invert(_bools("logical_not", "a", a).data))
+    return _related("eq", _bools("logical_not", "a", a), False)
 
 
 def logical_and(a: Tensor, b: Tensor) -> Tensor:
     """True where both are; a, b: bool."""
-    return _joined("logical_and", operator.and_, a, b)
+    return _joined("logical_and", "minimum", a, b)
 
 
 def logical_or(a: Tensor, b: Tensor) -> Tensor:
     """True where one is, or both are; a, b: bool."""
-    return _joined("logical_or", operator.or_, a, b)
+    return _joined("logical_or", "maximum", a, b)
 
 
 def any(x: Tensor) -> Tensor:
     """Whether one element is True; x: bool."""
-    return as_tensor(_bools("any", "x", x).data.any())
+    return _over_all("any", "amax", x, False)
 
 
 def all(x: Tensor) -> Tensor:
     """Whether every element is True; x: bool."""
-    return as_tensor(_bools("all", "x", x).data.all())
+    return _over_all("all", "amin", x, True)
 
 
-def _compared(op: str, relation: Callable[[Any, Any], Any], a: Any, b: Any) -> Tensor:
+def _compared(relation: str, a: Any, b: Any) -> Tensor:
     if isinstance(b, Real):
-        return as_tensor(relation(as_tensor(a).data, b))
+        return _related(relation, as_tensor(a), b)
     if isinstance(a, Real):
-        return as_tensor(relation(a, as_tensor(b).data))
+        return _related(MIRRORED[relation], as_tensor(b), a)
     a, b = promoted(a, b)
-    broadcast_shapes(op, a=a.shape, b=b.shape)
-    kernels.of(op, [a.data, b.data], ("a", "b"))
-    return as_tensor(relation(a.data, b.data))
+    kernels.of(relation, [a.data, b.data], ("a", "b"))
+    a, b = _alike(relation, a, b)
+    return _related(relation, a, b.data)
 
 
-def _joined(op: str, join: Callable[[Any, Any], Any], a: Tensor, b: Tensor) -> Tensor:
-    a, b = _bools(op, "a", a), _bools(op, "b", b)
-    broadcast_shapes(op, a=a.shape, b=b.shape)
-    return as_tensor(join(a.data, b.data))
+def _related(relation: str, a: Tensor, b: Any) -> Tensor:
+    """k.compare for an array or a number b."""
+    return Tensor(kernels.of(relation, [a.data]).compare(a.data, b, relation))
+
+
+def _joined(op: str, kernel: str, a: Tensor, b: Tensor) -> Tensor:
+    a, b = _alike(op, _bools(op, "a", a), _bools(op, "b", b))
+    k = kernels.of(op, [a.data, b.data], ("a", "b"))
+    return Tensor(getattr(k, kernel)(a.data, b.data))
+
+
+def _over_all(op: str, kernel: str, x: Tensor, of_none: bool) -> Tensor:
+    """An extreme of all bools: the largest is True if one is, the smallest if all are."""
+    x = _bools(op, "x", x)
+    k = kernels.of(op, [x.data])
+    if not x.numel():
+        return Tensor(k.full((), of_none, x.data))
+    return reshape(Tensor(getattr(k, kernel)(x.data, tuple(range(x.ndim)))), ())
+
+
+def _alike(op: str, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both repeated to their common shape."""
+    shape = broadcast_shapes(op, a=a.shape, b=b.shape)
+    return broadcast_to(a.detach(), shape), broadcast_to(b.detach(), shape)
 
 
 def _bools(op: str, name: str, x: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array, is_floating
 from ..samples import Separated, Uniform, draw
 from ..shapes import Shape, real
+from .compare import gt
 from .select import where
 
 
@@ -214,7 +215,7 @@ def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
         raise ValueError("softplus: beta is 0, expected another number")
     z = x * beta
     y = Softplus()(z) / beta
-    return where(as_tensor(z.data > threshold), x, y)
+    return where(gt(z, threshold), x, y)
 
 
 def silu(x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import kernels
 from ..core import Tensor, as_tensor, tensor
+from ..device import to_device
 from ..shapes import Shape
 from .broadcast import broadcast_shapes, broadcast_to
 
@@ -29,7 +30,7 @@ class Key:
 
 def read(key: Any, x: Tensor) -> Key:
     """The key of x[key], or an error that names its entry and the axis of x."""
-    parts = [_entry(place, part) for place, part in enumerate(_parts(key))]
+    parts = [_entry(place, part, x.device) for place, part in enumerate(_parts(key))]
     named = sum(_axes_of(part) for part in parts)
     if named > x.ndim:
         raise IndexError(f"index: the key names {named} axes, but x has {x.ndim}: {x.shape}")
@@ -74,16 +75,17 @@ def _parts(key: Any) -> tuple[Any, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
-def _entry(place: int, part: Any) -> Any:
-    """None, ..., a slice, an int, or a tensor of whole numbers or bools."""
+def _entry(place: int, part: Any, device: str) -> Any:
+    """None, ..., a slice, an int, or a tensor; what is no tensor yet goes to x's device."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
     if isinstance(part, bool):
         raise TypeError(f"index: entry {place} of the key is {part}, expected an index, not a bool")
     if isinstance(part, (list, range)):
-        part = tensor(part) if len(part) else tensor(part, dtype="int64")
+        part = tensor(part, dtype=None if len(part) else "int64", device=device)
     if hasattr(part, "dtype"):
-        array = as_tensor(part)
+        plain = part.shape and not isinstance(part, Tensor)
+        array = as_tensor(to_device(part, device) if plain else part)
         if array.dtype.kind not in "iub" or (array.dtype.kind == "b" and not array.shape):
             raise TypeError(
                 f"index: entry {place} of the key has dtype {array.dtype} and shape {array.shape}, "

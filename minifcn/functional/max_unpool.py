@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw, Integers, draw
@@ -131,8 +132,8 @@ def max_unpool2d(
     step = pair("max_unpool2d", "stride", kernel if stride is None else stride, 1)
     pads = pair("max_unpool2d", "padding", padding, 0)
     image = _image((x.shape[2], x.shape[3]), kernel, step, pads, output_size)
-    low, high = (int(indices.data.min()), int(indices.data.max())) if indices.numel() else (0, -1)
-    if low < 0 or high >= image[0] * image[1]:
+    low, high = kernels.of("max_unpool2d", [indices.data]).extent(indices.data)
+    if indices.numel() and (low < 0 or high >= image[0] * image[1]):
         raise ShapeError(
             f"max_unpool2d: indices hold {low if low < 0 else high}, expected 0 to "
             f"{image[0] * image[1] - 1} for an image (H W) of {image}"

@@ -106,17 +106,18 @@ def placed(
     run = program("place", WORD=word(x.dtype))
     run(
         "place_on_grid", blocks(y.size), THREADS,
-        start(x), _view(x), grid_struct(starts, steps), bits(value, x.dtype),
-        start(y), _view(y), y.size,
+        start(x), placed_view(x), grid_struct(starts, steps), bits(value, x.dtype),
+        start(y), placed_view(y), y.size,
     )  # fmt: skip
     return y
 
 
-def _view(x: Array) -> Any:
+def placed_view(x: Array) -> Any:
+    """`struct View` of x with all its axes, for kernels that count in row order."""
     return view_struct(x.shape, [stride // x.itemsize for stride in x.strides])
 
 
-def bits(value: float, dtype: Any) -> Any:
+def bits(value: Any, dtype: Any) -> Any:
     """A number as the unsigned one with the bits of an element."""
     with np.errstate(all="ignore"):  # too large is inf, as everywhere
-        return np.asarray(value).astype(dtype).view(f"u{np.dtype(dtype).itemsize}")[()]
+        return np.array(value, dtype).view(f"u{np.dtype(dtype).itemsize}")[()]

@@ -1,5 +1,6 @@
 """numpy_kernels: the CPU twin. One file per family; every public function is in the contract."""
 
+from .compare import *
 from .conv import *
 from .elementwise import *
 from .loss import *
@@ -11,3 +12,4 @@ from .pool import *
 from .random import *
 from .resize import *
 from .structure import *
+from .write import *
