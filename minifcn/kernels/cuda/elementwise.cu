@@ -8,8 +8,10 @@
 // Launch  ceil(n / (256 * PACK)) blocks of 256 threads, PACK = 16 / sizeof(REAL)
 // Bytes   every input read once, y written once
 // REAL    the element type; halves are computed in float
-// Builds  REAL=floating FLOATING=1
-// Builds  REAL=integer
+// NUMBER  the type of a number beside an array: double beside fractions, which are rounded to REAL
+//         then, and REAL beside whole numbers, of which a double would lose digits
+// Builds  REAL=floating NUMBER=double FLOATING=1
+// Builds  REAL=integer NUMBER=REAL
 #include "common.cuh"
 
 typedef WideOf<REAL>::type Wide;
@@ -78,28 +80,28 @@ extern "C" __global__ void larger_grad(const REAL* gy, const REAL* a, const REAL
 
 // ---- an operand and a number ---------------------------------------------------------------------
 
-extern "C" __global__ void scale(const REAL* x, double factor, REAL* y, int64 n) {
+extern "C" __global__ void scale(const REAL* x, NUMBER factor, REAL* y, int64 n) {
   Wide by = (Wide)factor;
   each([=](Wide p, Wide, Wide) { return p * by; }, x, nullptr, nullptr, y, n);
 }
-extern "C" __global__ void shift(const REAL* x, double term, REAL* y, int64 n) {
+extern "C" __global__ void shift(const REAL* x, NUMBER term, REAL* y, int64 n) {
   Wide by = (Wide)term;
   each([=](Wide p, Wide, Wide) { return p + by; }, x, nullptr, nullptr, y, n);
 }
-extern "C" __global__ void full(REAL* y, double value, int64 n) {
+extern "C" __global__ void full(REAL* y, NUMBER value, int64 n) {
   Wide v = (Wide)value;
   int64 i = line();
   if (i < n) y[i] = narrow<REAL>(v);
 }
 // min(max(x, low), high); a nan stays
-extern "C" __global__ void clamp(const REAL* x, double low, double high, REAL* y, int64 n) {
+extern "C" __global__ void clamp(const REAL* x, NUMBER low, NUMBER high, REAL* y, int64 n) {
   Wide least = (Wide)low, most = (Wide)high;
   each([=](Wide p, Wide, Wide) {
     Wide up = p < least ? least : p;
     return up > most ? most : up;
   }, x, nullptr, nullptr, y, n);
 }
-extern "C" __global__ void clamp_grad(const REAL* gy, const REAL* x, double low, double high, REAL* y, int64 n) {
+extern "C" __global__ void clamp_grad(const REAL* gy, const REAL* x, NUMBER low, NUMBER high, REAL* y, int64 n) {
   Wide least = (Wide)low, most = (Wide)high;
   each([=](Wide g, Wide p, Wide) { return least <= p && p <= most ? g : Wide(0); }, gy, x, nullptr, y, n);
 }

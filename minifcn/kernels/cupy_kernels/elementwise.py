@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from ...device import Array
+from ...device import Array, by_name, is_floating
 from ...shapes import Shape
-from .launch import THREADS, blocks, program
+from .launch import THREADS, Program, blocks, program
 from .memory import dense, empty, flat, put
 
 __all__ = [
@@ -18,26 +19,33 @@ __all__ = [
     "sigmoid", "sign", "softplus", "subtract", "tanh",
 ]  # fmt: skip
 
+floating = is_floating  # as other families know it
+
 
 def _run(kernel: str, arrays: tuple[Array, ...], *numbers: Any) -> Array:
     """kernel(arrays..., numbers..., y, n): a result like the last array."""
     like = arrays[-1]
     y = empty(like.shape, like.dtype)
-    own = {"FLOATING": 1} if floating(like.dtype) else {}
     grid = blocks(y.size, THREADS * (16 // like.itemsize))
-    run = program("elementwise", REAL=like.dtype, **own)
-    run(kernel, grid, THREADS, *map(dense, arrays), *numbers, flat(y), y.size)
+    _program(like.dtype)(kernel, grid, THREADS, *map(dense, arrays), *numbers, flat(y), y.size)
     return y
 
 
-def floating(dtype: Any) -> bool:
-    """Whether there are fractions; bfloat16 calls itself of kind V."""
-    return dtype.kind == "f" or dtype.name == "bfloat16"
+@lru_cache(maxsize=64)
+def _program(dtype: Any) -> Program:
+    if is_floating(dtype):
+        return program("elementwise", REAL=dtype, NUMBER="double", FLOATING=1)
+    return program("elementwise", REAL=dtype, NUMBER=dtype)
+
+
+def _number(dtype: Any, number: float) -> float:
+    """A number as kernels for this dtype take it."""
+    return float(number) if is_floating(dtype) else int(number)
 
 
 def _as_number(x: Array, number: Any) -> Array:
     """x in the dtype that NumPy gives to x and a Python number together."""
-    if floating(x.dtype):
+    if is_floating(x.dtype):
         return x
     return _promoted(x, np.result_type(x.dtype, number))
 
@@ -55,26 +63,18 @@ def _pair(kernel: str, a: Array, b: Array) -> Array:
 def full(shape: Shape, value: float, like: Array) -> Array:
     """An array of one value, of like's dtype and device."""
     y = empty(shape, like.dtype)
-    run = program("elementwise", REAL=y.dtype, **({"FLOATING": 1} if floating(y.dtype) else {}))
-    run("full", blocks(y.size), THREADS, flat(y), float(value), y.size)
+    number = _number(y.dtype, value)
+    _program(y.dtype)("full", blocks(y.size), THREADS, flat(y), number, y.size)
     return y
 
 
 def cast(x: Array, dtype: str) -> Array:
-    wanted = _named(dtype)
+    wanted = np.dtype(by_name(dtype))
     y = empty(x.shape, wanted)
     program("cast", FROM=x.dtype, REAL=wanted)(
         "cast", blocks(x.size), THREADS, dense(x), flat(y), x.size
     )
     return y
-
-
-def _named(dtype: str) -> np.dtype[Any]:
-    if dtype == "bfloat16":
-        from ml_dtypes import bfloat16
-
-        return np.dtype(bfloat16)
-    return np.dtype(dtype)
 
 
 def copy(x: Array) -> Array:
@@ -96,17 +96,19 @@ def multiply(a: Array, b: Array) -> Array:
 
 
 def divide(a: Array, b: Array) -> Array:
-    if not floating(a.dtype):
+    if not is_floating(a.dtype):
         a, b = cast(a, "float64"), cast(b, "float64")
     return _run("divide", (a, b))
 
 
 def scale(x: Array, factor: float) -> Array:
-    return _run("scale", (_as_number(x, factor),), float(factor))
+    x = _as_number(x, factor)
+    return _run("scale", (x,), _number(x.dtype, factor))
 
 
 def shift(x: Array, term: float) -> Array:
-    return _run("shift", (_as_number(x, term),), float(term))
+    x = _as_number(x, term)
+    return _run("shift", (x,), _number(x.dtype, term))
 
 
 def power(x: Array, exponent: float) -> Array:
@@ -168,19 +170,17 @@ def masked(x: Array, mask: Array, keep: bool) -> Array:
 
 def _masking(kernel: str, dtype: Any, mask: Array, given: Any) -> Array:
     y = empty(mask.shape, dtype)
-    own = {"FLOATING": 1} if floating(y.dtype) else {}
     m = dense(_promoted(mask, np.dtype(bool)))
-    run = program("elementwise", REAL=y.dtype, **own)
-    run(kernel, blocks(y.size), THREADS, *given(m), flat(y), y.size)
+    _program(y.dtype)(kernel, blocks(y.size), THREADS, *given(m), flat(y), y.size)
     return y
 
 
 def clamp(x: Array, low: float, high: float) -> Array:
     """min(max(x, low), high), infinite bounds for none."""
-    if not floating(x.dtype):
+    if not is_floating(x.dtype):
         limits = np.iinfo(x.dtype)
         low, high = max(low, limits.min), min(high, limits.max)
-    return _run("clamp", (x,), float(low), float(high))
+    return _run("clamp", (x,), _number(x.dtype, low), _number(x.dtype, high))
 
 
 def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
