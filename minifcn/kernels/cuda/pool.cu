@@ -60,7 +60,8 @@ extern "C" __global__ void max_pool(
   Spot o = own_spot(w.P, w.Q, C);
   if (o.outside) return;
   Wide best[PACK];
-  int won[PACK], found[PACK];
+  int won[PACK];
+  int64 found[PACK];  // an image may have more than 2^31 pixels
 #pragma unroll
   for (int q = 0; q < PACK; q++) {
     best[q] = wide(narrow<REAL>(lowest));
@@ -80,7 +81,7 @@ extern "C" __global__ void max_pool(
         if (value > best[q] || found[q] < 0 || value != value) {
           best[q] = value;
           won[q] = u * w.KW + v;
-          found[q] = h * w.W + k;
+          found[q] = (int64)h * w.W + k;
         }
       }
     }
