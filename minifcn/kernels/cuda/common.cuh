@@ -44,6 +44,23 @@ template <class X, class Y> __device__ __forceinline__ X narrow(Y y) { return Na
 // than 2^31 numbers.
 __device__ __forceinline__ int64 line() { return (int64)blockIdx.x * blockDim.x + threadIdx.x; }
 
+// i / by for i >= 0. In 32 bits where that is enough, which is almost always: the 64-bit division of
+// the GPU is a call of a hundred instructions, around which registers are saved.
+__device__ __forceinline__ int64 divide(int64 i, int64 by) {
+  if ((((uint64)i | (uint64)by) >> 32) == 0) return (int64)((uint32)i / (uint32)by);
+  int64 quotient = 0;
+  uint64 rest = 0;
+#pragma unroll 1
+  for (int bit = 62; bit >= 0; bit--) {  // as on paper
+    rest = rest << 1 | (((uint64)i >> bit) & 1);
+    if (rest >= (uint64)by) {
+      rest -= (uint64)by;
+      quotient |= (int64)1 << bit;
+    }
+  }
+  return quotient;
+}
+
 // minifcn.window.Window: image H W, output P Q, kernel, strides, dilations, near pads, groups.
 // Image pixel (h, k) meets tap (u, v) for output pixel (i, j) where
 //   h = sh i + dh u - ph    k = sw j + dw v - pw

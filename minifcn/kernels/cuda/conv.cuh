@@ -45,7 +45,7 @@ __device__ __forceinline__ Axis phase_of(int32 a, int32 H, int32 P, int32 K, int
 struct Odometer {
   int32 a, b, c;
   static __device__ __forceinline__ Odometer at(int64 i, int32 B, int32 C) {
-    int64 outer = i / C, first = outer / B;
+    int64 outer = divide(i, C), first = divide(outer, B);
     return Odometer{(int32)first, (int32)(outer - first * B), (int32)(i - outer * C)};
   }
   __device__ __forceinline__ void advance(int32 by, int32 B, int32 C) {

@@ -10,17 +10,19 @@
 // source's pixels and the weight where they lie, 4 channels at once if VECTOR_... is 4.
 //
 // Launch  groups * phases * ceil(pixels of the largest phase / ROWS) * ceil(channels / COLS) blocks of
-//         256 threads; neighbours share their pixels
+//         THREADS threads; neighbours share their pixels
 // Bytes   the source ceil(channels / COLS) times and once more for each tap, both mostly from the
 //         cache; the weight ceil(pixels / ROWS) times, from the cache; out written once
 // REAL                              the element type; halves are multiplied and summed as floats
 // VECTOR_SOURCE, VECTOR_WEIGHT      4 or 1: channels of one load
-// ROWS, COLS, DEPTH, ACROSS         the tiles
-// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=128 DEPTH=8 ACROSS=16
-// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=64 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=256 COLS=32 DEPTH=8 ACROSS=8
-// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=256 COLS=16 DEPTH=8 ACROSS=4
+// ROWS, COLS, ACROSS, THREADS       the tiles
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4 VECTOR_WEIGHT=4 ROWS=128 COLS=128 ACROSS=16 THREADS=256
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4 VECTOR_WEIGHT=4 ROWS=128 COLS=64 ACROSS=8 THREADS=128
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4 VECTOR_WEIGHT=4 ROWS=256 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 #include "conv.cuh"
 #include "tile.cuh"
 
@@ -122,13 +124,12 @@ struct Block {
   int32 column, phase, group;
   int64 row;
   __device__ __forceinline__ Block(int32 columns, int64 rows, int32 phases) {
-    int32 wide = (columns + COLS - 1) / COLS;
-    int64 high = (rows + ROWS - 1) / ROWS, rest = blockIdx.x / wide;
-    column = (int32)(blockIdx.x - rest * wide) * COLS;
-    int64 part = rest / high;
-    row = (rest - part * high) * ROWS;
-    group = (int32)(part / phases);
-    phase = (int32)(part - (int64)group * phases);
+    uint32 wide = (columns + COLS - 1) / COLS, high = (uint32)((rows + ROWS - 1) / ROWS);
+    uint32 rest = blockIdx.x / wide, part = rest / high;
+    column = (blockIdx.x - rest * wide) * COLS;
+    row = (int64)(rest - part * high) * ROWS;
+    group = part / phases;
+    phase = part - group * phases;
   }
 };
 
@@ -159,7 +160,7 @@ __device__ __forceinline__ void finish(const Sums& sums, const Axis& h, const Ax
   }
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
 conv2d(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __restrict__ bias, REAL* y,
        const Window window, int64 N, int32 C, int32 O, bool relu) {
   __shared__ Tiles tiles[2];
@@ -172,12 +173,12 @@ conv2d(const REAL* __restrict__ x, const REAL* __restrict__ w, const REAL* __res
   Source a(x + (int64)block.group * depth, h, v, pixels, block.row, depth, C);
   Forward b(w + (int64)first * steps, columns, block.column, steps);
   Sums sums;
-  product(a, b, steps, tiles, sums);
+  product(a, b, (steps + DEPTH - 1) / DEPTH, tiles, sums);
   finish(sums, h, v, pixels, block.row, columns, block.column, bias ? bias + first : nullptr, relu, y + first,
          g.P, g.Q, O);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
 conv_transpose2d(const REAL* __restrict__ g, const REAL* __restrict__ w, const REAL* __restrict__ bias, REAL* x,
                  const Window window, const Phases phases, int64 N, int32 C, int32 O, bool relu) {
   __shared__ Tiles tiles[2];
@@ -195,7 +196,7 @@ conv_transpose2d(const REAL* __restrict__ g, const REAL* __restrict__ w, const R
   Transposed b(w + (int64)block.group * depth * t.KH * t.KW * columns, h, v, t.KH, t.KW, depth, columns,
                block.column);
   Sums sums;
-  product(a, b, steps, tiles, sums);
+  product(a, b, (steps + DEPTH - 1) / DEPTH, tiles, sums);
   finish(sums, h, v, pixels, block.row, columns, block.column, bias ? bias + first : nullptr, relu, x + first,
          t.H, t.W, C);
 }

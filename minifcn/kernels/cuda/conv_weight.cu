@@ -9,7 +9,7 @@
 //
 // conv2d_weight
 //   A block owns ROWS x COLS sums of one part (tile.cuh).
-//   Launch  parts * groups * ceil(O/G / ROWS) * ceil(KH KW C/G / COLS) blocks of 256 threads
+//   Launch  parts * groups * ceil(O/G / ROWS) * ceil(KH KW C/G / COLS) blocks of THREADS threads
 //   Bytes   g once for each column tile, x once for each row tile and tap, mostly from the cache;
 //           the sums of every part written once
 // add_parts
@@ -18,17 +18,21 @@
 //   Bytes   the sums of every part read once, w written once
 // REAL, WIDE                  the element type, and that of sums: float for halves
 // VECTOR_ROWS, VECTOR_COLUMNS   4 or 1: channels of one load, of g and of x
-// ROWS, COLS, DEPTH, ACROSS   the tiles
-// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=128 DEPTH=8 ACROSS=16
-// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=128 DEPTH=8 ACROSS=16
-// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=float|double WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=64 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=64 COLS=64 DEPTH=16 ACROSS=16
-// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=32 DEPTH=8 ACROSS=8
-// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=32 DEPTH=8 ACROSS=8
-// Builds  REAL=float|double WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 DEPTH=8 ACROSS=4
-// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 DEPTH=8 ACROSS=4
+// ROWS, COLS, ACROSS, THREADS the tiles
+// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=128 COLS=128 ACROSS=16 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=128 COLS=128 ACROSS=16 THREADS=256
+// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=128 COLS=64 ACROSS=8 THREADS=128
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=128 COLS=64 ACROSS=8 THREADS=128
+// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=256 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4 VECTOR_COLUMNS=4 ROWS=256 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=float WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=128 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=float|double WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
+// Builds  REAL=float|double WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
+// Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 #include "conv.cuh"
 #include "tile.cuh"
 
@@ -64,21 +68,22 @@ struct Image {
   const REAL* x;  // at this thread's channel; null past the last column
   int32 C, down, right;  // of this thread's tap: d u - p
   Odometer at[Share::COUNT];
+  int32 P, Q;  // at least 1, for the odometer
   int64 pixel, last;
 
   __device__ __forceinline__ Image(const REAL* image, const Window& window, int32 columns, int32 first,
                                    int64 pixel, int64 last, int32 C)
-      : window(window), C(C), pixel(pixel), last(last) {
+      : window(window), C(C), P(max(window.P, 1)), Q(max(window.Q, 1)), pixel(pixel), last(last) {
     int32 column = first + share.m(0), depth = max(C / window.groups, 1);
     Odometer tap = Odometer::at(column, window.KW, depth);
     x = column < columns ? image + tap.c : nullptr;
     down = window.dh * tap.a - window.ph;
     right = window.dw * tap.b - window.pw;
-    Odometer start = Odometer::at(pixel, window.P, window.Q);
+    Odometer start = Odometer::at(pixel, P, Q);
 #pragma unroll
     for (int l = 0; l < Share::COUNT; l++) {
       at[l] = start;
-      at[l].advance(share.k(l), window.P, window.Q);
+      at[l].advance(share.k(l), P, Q);
     }
   }
   __device__ __forceinline__ void load() {
@@ -88,7 +93,7 @@ struct Image {
       bool inside = x && share.mine(l) && pixel + share.k(l) < last && (uint32)h < (uint32)window.H &&
                     (uint32)k < (uint32)window.W;
       share.load(l, inside ? x + ((at[l].a * (int64)window.H + h) * window.W + k) * C : nullptr);
-      at[l].advance(DEPTH, window.P, window.Q);
+      at[l].advance(DEPTH, P, Q);
     }
     pixel += DEPTH;
   }
@@ -96,26 +101,23 @@ struct Image {
 };
 
 // Part number t of the pixels is  length t <= pixel < length (t + 1).
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
 conv2d_weight(const REAL* __restrict__ x, const REAL* __restrict__ g, WIDE* parts, const Window window, int64 N,
               int32 C, int32 O, int64 length) {
   __shared__ Tiles tiles[2];
   int32 rows = O / window.groups, columns = window.KH * window.KW * (C / window.groups);
-  int32 high = (rows + ROWS - 1) / ROWS, across = (columns + COLS - 1) / COLS;
-  int64 rest = blockIdx.x / across;
-  int32 column = (int32)(blockIdx.x - rest * across) * COLS;
-  int64 over = rest / high;
-  int32 row = (int32)(rest - over * high) * ROWS;
-  int64 part = over / window.groups;
-  int32 group = (int32)(over - part * window.groups);
+  uint32 high = (rows + ROWS - 1) / ROWS, across = (columns + COLS - 1) / COLS;
+  uint32 rest = blockIdx.x / across, over = rest / high, part = over / window.groups;
+  int32 column = (blockIdx.x - rest * across) * COLS, row = (rest - over * high) * ROWS;
+  int32 group = over - part * window.groups;
 
-  int64 from = part * length, to = min(from + length, N * window.P * window.Q);
+  int64 from = (int64)part * length, to = min(from + length, N * window.P * window.Q);
   Outputs a(g + (int64)group * rows, rows, row, from, to, O);
   Image b(x + (int64)group * (C / window.groups), window, columns, column, from, to, C);
   Sums sums;
-  product(a, b, to - from, tiles, sums);
+  product(a, b, (int32)((to - from + DEPTH - 1) / DEPTH), tiles, sums);
 
-  WIDE* w = parts + (part * O + (int64)group * rows) * columns;
+  WIDE* w = parts + ((int64)part * O + (int64)group * rows) * columns;
   bool whole = columns % 4 == 0;
 #pragma unroll
   for (int i = 0; i < MINE_M; i++) {

@@ -37,12 +37,12 @@ extern "C" __global__ void conv2d(const REAL* x, const REAL* w, const REAL* bias
   int64 at = line();
   if (at >= n) return;
   const Window& g = window;
-  int64 rest = at / O;
+  int64 rest = divide(at, O);
   int32 o = (int32)(at - rest * O), depth = C / g.groups, runs = (g.Q + RUN - 1) / RUN;
   int32 first = o / (O / g.groups) * depth;
-  int64 row = rest / runs;
+  int64 row = divide(rest, runs);
   int32 j = (int32)(rest - row * runs) * RUN;
-  int64 image = row / g.P;
+  int64 image = divide(row, g.P);
   int32 i = (int32)(row - image * g.P);
 
   WIDE sum[RUN] = {};
@@ -74,10 +74,10 @@ extern "C" __global__ void conv_transpose2d(const REAL* g, const REAL* w, const 
   int64 at = line();
   if (at >= n) return;
   const Window& t = window;
-  int64 pixel = at / C;
+  int64 pixel = divide(at, C);
   int32 channel = (int32)(at - pixel * C), columns = C / t.groups, depth = O / t.groups;
   int32 group = channel / columns, c = channel - group * columns;
-  int64 row = pixel / t.W, image = row / t.H;
+  int64 row = divide(pixel, t.W), image = divide(row, t.H);
   int32 k = (int32)(pixel - row * t.W), h = (int32)(row - image * t.H);
   int32 over = h / t.sh, right = k / t.sw;  // where in its phase the pixel stands
   Axis down = phase_of(h - over * t.sh, t.H, t.P, t.KH, t.sh, t.dh, t.ph, phases.period_h, phases.inverse_h);
@@ -107,16 +107,16 @@ conv2d_weight(const REAL* x, const REAL* g, WIDE* parts, const __grid_constant__
   __shared__ WIDE shared[LINES][TAPS][PAIRS];
   const Window& t = window;
   int32 depth = C / t.groups, taps = t.KH * t.KW, pieces = (taps + TAPS - 1) / TAPS;
-  int64 block = blockIdx.x / pieces;
-  int32 first = (int32)(blockIdx.x - block * pieces) * TAPS;
-  int64 pair = block * PAIRS + threadIdx.x;  // (o, c)
+  uint32 block = blockIdx.x / pieces;
+  int32 first = (blockIdx.x - block * pieces) * TAPS;
+  int64 pair = (int64)block * PAIRS + threadIdx.x;  // (o, c)
   bool mine = pair < pairs;
-  int32 o = mine ? (int32)(pair / depth) : 0, c = mine ? (int32)(pair - (int64)o * depth) : 0;
+  int32 o = mine ? (int32)divide(pair, depth) : 0, c = mine ? (int32)(pair - (int64)o * depth) : 0;
   int32 channel = o / (O / t.groups) * depth + c;
 
   WIDE sum[TAPS] = {};
   int64 from = blockIdx.y * length, to = min(from + length, N * t.P * t.Q);
-  Odometer pixel = Odometer::at(from + threadIdx.y, t.P, t.Q);
+  Odometer pixel = Odometer::at(from + threadIdx.y, max(t.P, 1), max(t.Q, 1));
   for (int64 at = from + threadIdx.y; at < to; at += LINES) {
     WIDE factor = wide(g[at * O + o]);
     const REAL* image = x + (int64)pixel.a * t.H * t.W * C + channel;

@@ -2,18 +2,18 @@
 //
 //   sum[m, n] += sum_k a[k, m] b[k, n]        m < ROWS, n < COLS
 //
-// A block of 256 threads owns ROWS x COLS sums. It keeps DEPTH steps of both operands in shared
+// A block of THREADS threads owns ROWS x COLS sums. It keeps DEPTH steps of both operands in shared
 // memory; while they are multiplied, the next ones are on their way from global memory to registers.
-// Threads stand ACROSS x (256 / ACROSS); each owns squares of 4 x 4 sums, so it reads 4 numbers of
+// Threads stand ACROSS x (THREADS / ACROSS); each owns squares of 4 x 4 sums, so it reads 4 numbers of
 // either operand at once, and multiplies each of them 4 times or more.
 //
-// ROWS, COLS, DEPTH, ACROSS  macros: ROWS and COLS multiples of 4 for each thread
+// ROWS, COLS, ACROSS, THREADS  macros: 4, or a multiple, of ROWS and COLS for each thread
 #pragma once
 #include "common.cuh"
 
 typedef WideOf<REAL>::type Wide;
 
-constexpr int THREADS = 256;
+constexpr int DEPTH = 8;
 constexpr int DOWN = THREADS / ACROSS;
 constexpr int MINE_M = ROWS / DOWN;  // sums of a thread
 constexpr int MINE_N = COLS / ACROSS;
@@ -83,7 +83,7 @@ struct Sums {
       for (int j = 0; j < MINE_N; j++) at[i][j] = 0;
   }
   __device__ __forceinline__ void multiply(const Tiles& tiles) {
-#pragma unroll
+#pragma unroll 2  // more would take registers from the sums
     for (int k = 0; k < DEPTH; k++) {
       Pack<Wide, 4> a[MINE_M / 4], b[MINE_N / 4];
 #pragma unroll
@@ -98,19 +98,18 @@ struct Sums {
   }
 };
 
-// All steps of a block. `A` and `B` load() their next DEPTH steps into their registers, in order,
+// `count` times DEPTH steps. `A` and `B` load() their next DEPTH steps into their registers, in order,
 // and store() them into a tile. Two tiles take turns, so one barrier for each DEPTH steps is enough.
 template <class A, class B>
-__device__ __forceinline__ void product(A& a, B& b, int64 steps, Tiles* tiles, Sums& sums) {
+__device__ __forceinline__ void product(A& a, B& b, int32 count, Tiles* tiles, Sums& sums) {
   sums.clear();
-  if (steps <= 0) return;
+  if (count <= 0) return;
   a.load();
   b.load();
   a.store(tiles[0].a);
   b.store(tiles[0].b);
   __syncthreads();
-  int64 count = (steps + DEPTH - 1) / DEPTH;
-  for (int64 step = 1; step <= count; step++) {
+  for (int32 step = 1; step <= count; step++) {
     if (step < count) {
       a.load();
       b.load();

@@ -21,15 +21,15 @@
 extern "C" __global__ void unfold(const REAL* x, REAL* col, const __grid_constant__ Window window, int32 C, int64 n) {
   int64 at = line();
   if (at >= n) return;
-  int64 rest = at / window.Q;
+  int64 rest = divide(at, window.Q);
   int32 j = (int32)(at - rest * window.Q);
-  int64 outer = rest / window.P;
+  int64 outer = divide(rest, window.P);
   int32 i = (int32)(rest - outer * window.P);
-  rest = outer / window.KW;
+  rest = divide(outer, window.KW);
   int32 v = (int32)(outer - rest * window.KW);
-  outer = rest / window.KH;
+  outer = divide(rest, window.KH);
   int32 u = (int32)(rest - outer * window.KH);
-  int64 image = outer / C, c = outer - image * C;
+  int64 image = divide(outer, C), c = outer - image * C;
   int32 h = window.sh * i + window.dh * u - window.ph, k = window.sw * j + window.dw * v - window.pw;
   bool inside = 0 <= h && h < window.H && 0 <= k && k < window.W;
   col[at] = inside ? x[((image * window.H + h) * window.W + k) * C + c] : narrow<REAL>(0);
@@ -38,9 +38,9 @@ extern "C" __global__ void unfold(const REAL* x, REAL* col, const __grid_constan
 extern "C" __global__ void fold(const REAL* col, REAL* x, const __grid_constant__ Window window, int32 C, int64 n) {
   int64 at = line();
   if (at >= n) return;
-  int64 pixel = at / C;
+  int64 pixel = divide(at, C);
   int32 c = (int32)(at - pixel * C);
-  int64 row = pixel / window.W, image = row / window.H;
+  int64 row = divide(pixel, window.W), image = divide(row, window.H);
   int32 k = (int32)(pixel - row * window.W), h = (int32)(row - image * window.H);
   WideOf<REAL>::type sum = 0;
   const REAL* of_channel = col + (image * C + c) * window.KH * window.KW * window.P * window.Q;
@@ -61,6 +61,6 @@ extern "C" __global__ void finish(const REAL* x, const REAL* bias, REAL* y, int3
   int64 i = line();
   if (i >= n) return;
   WideOf<REAL>::type sum = wide(x[i]);
-  if (bias) sum += wide(bias[i % C]);
+  if (bias) sum += wide(bias[i - divide(i, C) * C]);
   y[i] = relu && sum <= 0 ? narrow<REAL>(0) : narrow<REAL>(sum);  // a nan stays
 }

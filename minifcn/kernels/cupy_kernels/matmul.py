@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from ...device import Array, cupy
-from .launch import THREADS, program
+from .launch import program
 from .memory import in_c_order
 from .tiles import tile_for, vector
 
@@ -28,18 +27,19 @@ def matmul(a: Array, b: Array) -> Array:
     y: Array = cupy().empty((*batch, M, N), a.dtype)
     (a, a_rows), (b, b_rows) = _lying(a, batch), _lying(b, batch)
     count = prod(batch)
-    tile = tile_for(M, N, count, a.dtype)
+    vectors = vector(a, K if a_rows else M), vector(b, N if b_rows else K)
+    tile = tile_for(M, N, count, a.dtype, vectors)
     run = program(
         "matmul",
         REAL=a.dtype,
         A_IN_ROWS=a_rows,
         B_IN_ROWS=b_rows,
-        VECTOR_A=_vector(a, K if a_rows else M),
-        VECTOR_B=_vector(b, N if b_rows else K),
+        VECTOR_A=vectors[0],
+        VECTOR_B=vectors[1],
         **tile.defines(),
     )
     steps = (0 if x.size == size < count * size else size for x, size in ((a, M * K), (b, K * N)))
-    run("matmul", count * tile.blocks(M, N), THREADS, a, b, y, M, N, K, *steps)
+    run("matmul", count * tile.blocks(M, N), tile.THREADS, a, b, y, M, N, K, *steps)
     return y
 
 
@@ -51,7 +51,3 @@ def _lying(x: Array, batch: tuple[int, ...]) -> tuple[Array, bool]:
     if turned.flags.c_contiguous and not x.flags.c_contiguous:
         return turned, False
     return in_c_order(x), True
-
-
-def _vector(x: Array, run: int) -> Any:
-    return vector(x, run) if x.itemsize <= 8 else 1

@@ -9,45 +9,60 @@ import numpy as np
 
 from ...device import Array
 
-RESIDENT = 264  # blocks that a large GPU works on at once: two on each of 132 multiprocessors
+DEPTH = 8  # steps of a tile, as in tile.cuh
+PROCESSORS = 132  # of a large GPU; a constant, so that the same shapes give the same bits
 
 
 class Tile(NamedTuple):
-    """The macros of tile.cuh, and about what a sum costs, by shared memory read, in such a tile."""
+    """The macros of tile.cuh, and what a sum costs in such a tile, about."""
 
     ROWS: int
     COLS: int
-    DEPTH: int
     ACROSS: int
+    THREADS: int
     cost: float
 
     def defines(self) -> dict[str, int]:
-        return {"ROWS": self.ROWS, "COLS": self.COLS, "DEPTH": self.DEPTH, "ACROSS": self.ACROSS}
+        return {
+            "ROWS": self.ROWS,
+            "COLS": self.COLS,
+            "ACROSS": self.ACROSS,
+            "THREADS": self.THREADS,
+        }
 
     def blocks(self, rows: int, columns: int) -> int:
         """How many of them cover a product."""
         return -(-rows // self.ROWS) * -(-columns // self.COLS)
 
 
-SMALL = (Tile(64, 64, 16, 16, 1.25), Tile(256, 16, 8, 4, 1.5))
-LARGE = (Tile(128, 128, 8, 16, 1.0), Tile(128, 64, 16, 16, 1.1), Tile(256, 32, 8, 8, 1.15))
+# A thread has 8 x 8 sums, 8 x 4 or 4 x 4: the fewer, the more it reads for each product.
+SMALL = Tile(64, 64, 16, 256, 1.5), Tile(256, 16, 4, 256, 1.7)
+SINGLE = Tile(128, 64, 16, 256, 1.2), Tile(128, 32, 8, 256, 1.5)
+VECTOR = Tile(128, 128, 16, 256, 1.0), Tile(128, 64, 8, 128, 1.05), Tile(256, 32, 8, 256, 1.25)
 
 
 @lru_cache(maxsize=4096)
-def tile_for(rows: int, columns: int, batch: int, dtype: Any) -> Tile:
-    """The tile that is done first: rounds of blocks, times what one block costs."""
-    tiles = SMALL if dtype == np.float64 else LARGE + SMALL  # a double is two registers
+def tile_for(rows: int, columns: int, batch: int, dtype: Any, vectors: tuple[int, int]) -> Tile:
+    """The tile with which the busiest multiprocessor is done first.
+
+    Only what has the registers comes into question: 8 bytes take two of them, and who reads one
+    element at a time keeps more addresses.
+    """
+    tiles = SMALL
+    if dtype.itemsize < 8:
+        tiles += VECTOR if vectors == (4, 4) else SINGLE
 
     def time(tile: Tile) -> float:
-        rounds = -(-batch * tile.blocks(rows, columns) // RESIDENT)
-        return rounds * tile.ROWS * tile.COLS * tile.cost
+        most = -(-batch * tile.blocks(rows, columns) // PROCESSORS)
+        return most * tile.ROWS * tile.COLS * tile.cost
 
     return min(tiles, key=time)
 
 
 def vector(x: Array, run: int) -> int:
     """How many elements one load may take, where `run` of them lie together: 4 or 1."""
-    return 4 if run % 4 == 0 and x.data.ptr % 16 == 0 else 1
+    start: int = x.data.ptr  # type: ignore[attr-defined]  # CuPy's
+    return 4 if run % 4 == 0 and start % 16 == 0 else 1
 
 
 def wide(dtype: Any) -> Any:

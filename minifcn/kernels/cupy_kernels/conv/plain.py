@@ -16,7 +16,7 @@ from ....window import Window
 from ..launch import THREADS, Program, blocks, program
 from ..memory import dense, empty, flat
 from ..structs import phases_struct, window_struct
-from ..tiles import tile_for, vector, wide
+from ..tiles import DEPTH, tile_for, vector, wide
 from .problem import Problem
 
 LEAST = 256  # pixels of a part: fewer are not worth the addition
@@ -38,9 +38,9 @@ def conv2d(
     source, weight = dense(x), dense(w)
     channels = C // window.groups
     vectors = vector(source, channels), vector(weight, channels)
-    run, grid = _forward("conv2d", N, C, O, window, x.dtype, vectors)
+    run, grid, threads = _forward("conv2d", N, C, O, window, x.dtype, vectors)
     geometry = window_struct(window)
-    run("conv2d", grid, THREADS, source, weight, bias, flat(y), geometry, N, C, O, relu)
+    run("conv2d", grid, threads, source, weight, bias, flat(y), geometry, N, C, O, relu)
     return y
 
 
@@ -53,27 +53,27 @@ def conv_transpose2d(
     x = empty((N, C, *window.image), g.dtype)
     source, weight = dense(g), dense(w)
     vectors = vector(source, O // G), vector(weight, C // G)
-    run, grid = _forward("conv_transpose2d", N, C, O, window, g.dtype, vectors)
+    run, grid, threads = _forward("conv_transpose2d", N, C, O, window, g.dtype, vectors)
     geometry = window_struct(window), phases_struct(window)
-    run("conv_transpose2d", grid, THREADS, source, weight, bias, flat(x), *geometry, N, C, O, relu)
+    run("conv_transpose2d", grid, threads, source, weight, bias, flat(x), *geometry, N, C, O, relu)
     return x
 
 
 @lru_cache(maxsize=4096)
 def _forward(
     direction: str, N: int, C: int, O: int, window: Window, dtype: Any, vectors: tuple[int, int]
-) -> tuple[Program, int]:
-    """The program, and how many blocks it takes."""
+) -> tuple[Program, int, int]:
+    """The program, and how many blocks it takes, of how many threads."""
     phases, pixels, columns = 1, N * window.out[0] * window.out[1], O // window.groups
     if direction == "conv_transpose2d":
         (H, W), (sh, sw) = window.image, window.stride
         phases, pixels = min(sh, H) * min(sw, W), N * -(-H // sh) * -(-W // sw)
         columns = C // window.groups
     parts = phases * window.groups
-    tile = tile_for(pixels, columns, parts, dtype)
+    tile = tile_for(pixels, columns, parts, dtype, vectors)
     vectored = {"VECTOR_SOURCE": vectors[0], "VECTOR_WEIGHT": vectors[1]}
     run = program("conv_plain", REAL=dtype, **vectored, **tile.defines())
-    return run, parts * tile.blocks(pixels, columns)
+    return run, parts * tile.blocks(pixels, columns), tile.THREADS
 
 
 def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
@@ -82,12 +82,12 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     w = empty((O, C // G, *window.kernel), x.dtype)
     image, outputs = dense(x), dense(g)
     vectors = vector(outputs, O // G), vector(image, C // G)
-    run, grid, parts, length = _weight(N, C, O, window, x.dtype, vectors)
+    run, grid, threads, parts, length = _weight(N, C, O, window, x.dtype, vectors)
     sums = flat(w)
     if parts > 1 or x.dtype != wide(x.dtype):
         sums = cupy().empty(parts * w.size, wide(x.dtype))
     geometry = window_struct(window)
-    run("conv2d_weight", grid, THREADS, image, outputs, sums, geometry, N, C, O, length)
+    run("conv2d_weight", grid, threads, image, outputs, sums, geometry, N, C, O, length)
     if sums.size != w.size or sums.dtype != w.dtype:
         run("add_parts", blocks(w.size), THREADS, sums, flat(w), parts, w.size)
     return w
@@ -96,18 +96,18 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
 @lru_cache(maxsize=4096)
 def _weight(
     N: int, C: int, O: int, window: Window, dtype: Any, vectors: tuple[int, int]
-) -> tuple[Program, int, int, int]:
-    """The program, how many blocks it takes, in how many parts, and how long a part is."""
+) -> tuple[Program, int, int, int, int]:
+    """The program, its blocks and their threads, how many parts, and how long a part is."""
     pixels = N * window.out[0] * window.out[1]
     rows, columns = O // window.groups, window.kernel[0] * window.kernel[1] * (C // window.groups)
-    tile = tile_for(rows, columns, window.groups * max(pixels // MOST, 1), dtype)
+    tile = tile_for(rows, columns, window.groups * max(pixels // MOST, 1), dtype, vectors)
     count = window.groups * tile.blocks(rows, columns)
     wanted = max(min(BUSY // max(count, 1), pixels // LEAST), -(-pixels // MOST), 1)
     length = max(-(-pixels // wanted), 1)
-    length = -(-length // tile.DEPTH) * tile.DEPTH
+    length = -(-length // DEPTH) * DEPTH
     parts = max(-(-pixels // length), 1)
     vectored = {"VECTOR_ROWS": vectors[0], "VECTOR_COLUMNS": vectors[1]}
     run = program(
         "conv_weight", REAL=dtype, WIDE=np.dtype(wide(dtype)), **vectored, **tile.defines()
     )
-    return run, parts * count, parts, length
+    return run, parts * count, tile.THREADS, parts, length
