@@ -269,7 +269,10 @@ def tensor(
     """
     if isinstance(data, Tensor):
         data, device = data.numpy(), device or data.device
-    return Tensor(to_device(host_array("tensor", data, dtype), device), requires_grad)
+    array = to_device(host_array("tensor", data, dtype), device)
+    if array.ndim == 4:  # an image or its weight: in order once, not whenever it is read
+        array = kernels.of("tensor", [array]).settle(array)
+    return Tensor(array, requires_grad)
 
 
 def as_tensor(value: Any) -> Tensor:

@@ -141,6 +141,9 @@ class Methods:
     def float(self) -> Tensor:
         return _f().cast(self, np.float32)
 
+    def half(self) -> Tensor:
+        return _f().cast(self, np.float16)
+
     def double(self) -> Tensor:
         return _f().cast(self, np.float64)
 
@@ -151,6 +154,9 @@ class Methods:
         """This tensor on another device, or in another dtype; the gradient comes back."""
         known = isinstance(target, str) and target in DEVICES
         return _f().to(self, target) if known else _f().cast(self, target)
+
+    def cuda(self) -> Tensor:
+        return _f().to(self, "cuda")
 
     def cpu(self) -> Tensor:
         return _f().to(self, "cpu")

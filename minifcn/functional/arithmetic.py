@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor, as_tensor, tensor
 from ..device import Array, is_floating
 from ..samples import Uniform, draw
@@ -258,7 +259,9 @@ def neg(x: Tensor | Array) -> Tensor:
 def clone(x: Tensor | Array) -> Tensor:
     """x in memory of its own; the gradient goes through."""
     x = as_tensor(x)
-    return Scale(1)(x) if is_floating(x.dtype) else tensor(x, device=x.device)
+    if is_floating(x.dtype):
+        return Scale(1)(x)
+    return Tensor(kernels.of("clone", [x.data]).copy(x.data))
 
 
 def pow(x: Tensor | Array, exponent: float) -> Tensor:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array, check, to_device
 from ..modes import mode
@@ -33,7 +34,7 @@ class Move(Op):
         return x
 
     def forward(self, k: Any, x: Array) -> Array:
-        return to_device(x, self.away)
+        return moved(x, self.away)
 
     def vjp(self, gy: Tensor) -> tuple[Tensor]:
         return (Move(self.away, self.home)(gy),)
@@ -41,6 +42,15 @@ class Move(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield Move(mode.device, mode.device), draw("2 3")  # not every machine has a second one
+
+
+def moved(array: Array, device: str) -> Array:
+    """The array on a device, in the order of its kernels; the same one if it is there."""
+    there = to_device(array, device)
+    if there is array:
+        return array
+    settled: Array = kernels.of("to", [there]).settle(there)
+    return settled
 
 
 def to(x: Tensor, device: str) -> Tensor:

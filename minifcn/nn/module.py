@@ -11,13 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
 from ..core import Tensor
-from ..device import Array, is_floating, of, to_device, to_host
 from ..modes import mode
 from . import state
-from .parameter import Parameter, floating_dtype
+from .moves import Moves
+from .parameter import Parameter
 
 M = TypeVar("M", bound="Module")
 
@@ -32,7 +30,7 @@ class _Calls(threading.local):
 _calls = _Calls()
 
 
-class Module:
+class Module(Moves):
     """Write `forward` (and `__init__`); call the module.
 
     While it runs, operators, errors and the NaN tracer know its path in the outermost module.
@@ -189,7 +187,7 @@ class Module:
         """Continue the random streams where `random_state` saw them."""
         state.load_random(self, values)
 
-    # ---- modes and moves: all change this module and return it ---------------------------------
+    # ---- modes; all change this module and return it, as do the moves of moves.py ----------------
 
     def train(self: M, mode: bool = True) -> M:
         """Training behaviour for the whole tree (batch statistics, dropout)."""
@@ -218,36 +216,6 @@ class Module:
         for part in self.children():
             part.apply(fn)
         fn(self)
-        return self
-
-    def to(self: M, device: str) -> M:
-        """Move parameters and buffers to a device."""
-        return self._map(lambda data: to_device(data, device))
-
-    def astype(self: M, dtype: Any) -> M:
-        """Convert the floating parameters and buffers."""
-        wanted = floating_dtype("astype", dtype)
-
-        def converted(data: Array) -> Array:
-            if not is_floating(data.dtype):
-                return data
-            return to_device(to_host(data).astype(wanted), of(data))
-
-        return self._map(converted)
-
-    def float(self: M) -> M:
-        """Convert to float32."""
-        return self.astype(np.float32)
-
-    def double(self: M) -> M:
-        """Convert to float64."""
-        return self.astype(np.float64)
-
-    def _map(self: M, change: Callable[[Array], Array]) -> M:
-        for parameter in self.parameters():
-            parameter.replace(change(parameter.data))
-        for buffer in self.buffers():
-            buffer.data = change(buffer.data)
         return self
 
     # ---- the rest ------------------------------------------------------------------------------

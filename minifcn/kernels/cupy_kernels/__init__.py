@@ -4,7 +4,9 @@ What it takes from CuPy is memory, views, streams and the compiler; no ufunc, no
 """
 
 from .compare import *
+from .conv import *
 from .elementwise import *
+from .layout import *
 from .loss import *
 from .norm import *
 from .optim import *

@@ -3,6 +3,7 @@
 from .compare import *
 from .conv import *
 from .elementwise import *
+from .layout import *
 from .loss import *
 from .norm import *
 from .optim import *
