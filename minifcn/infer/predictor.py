@@ -25,6 +25,7 @@ from ..nn import Module
 from .memory import measure_bytes_per_pixel
 from .predict import Prediction, predict_image
 from .tiles import MEMORY_LIMIT
+from .winner import refuse_nan
 
 Array = NDArray[Any]
 FORMAT = 1
@@ -65,6 +66,19 @@ class Predictor:
             memory_limit=self.memory_limit,
             probability=probability,
         )
+
+    def whole(self, photo: NDArray[np.uint8]) -> Array | None:
+        """The logits of a photo, on the network's device; None if it has to go by tiles.
+
+        Shape   photo: H W 3 (uint8) -> 1 K H W
+        """
+        self.model.eval()
+        H, W, _ = photo.shape
+        if self.bytes_per_pixel * H * W > self.memory_limit:
+            return None
+        logits = self._logits(self.normalize(photo)[None])
+        refuse_nan(logits)
+        return logits
 
     def shrink_for(self, photo: NDArray[np.uint8]) -> int:
         """The k that shows the network a photo about as large as those of its training.

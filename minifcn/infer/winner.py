@@ -31,14 +31,14 @@ def winner(logits: Array) -> tuple[Ints, Array]:
     for k in range(1, logits.shape[1]):
         found[logits[:, k] > best] = k
         np.maximum(best, logits[:, k], out=best)
-    _refuse_nan(bool(np.isnan(best).any()))
+    refuse_nan(best)
     return found, best
 
 
 @no_grad()
 def _winner_there(logits: Tensor) -> tuple[Ints, Array]:
     best, found = F.amax(logits, 1), F.argmax(logits, 1)
-    _refuse_nan(bool((best != best).any()))  # a nan is unlike itself
+    refuse_nan(best.data)
     host: Ints = to_host(F.cast(found, np.int32).data)
     return host, best.data
 
@@ -60,6 +60,9 @@ def _softmax_there(best: Tensor, logits: Tensor) -> Array:
     return to_host((1 / total).data)
 
 
-def _refuse_nan(found: bool) -> None:
-    if found:
+@no_grad()
+def refuse_nan(logits: Array) -> None:
+    """A network that gives nan has seen nothing."""
+    y = Tensor(logits)
+    if (y != y).any():  # only a nan is unlike itself
         raise ValueError("predict: forward returned NaN logits, so no class is the most likely")

@@ -93,6 +93,7 @@ class Ahead:
         if self.recorded is not None and self.feeds[0].fits(x) and self.feeds[1].fits(target):
             for feed, batch in zip(self.feeds, (x, target), strict=True):
                 feed(batch)
+            t.optimizer.factor = self.factor  # a graph asks for it anew
             self.recorded()
             self.written.again()
         else:
@@ -126,7 +127,7 @@ class Ahead:
         self.watch.judge(loss.data)
         loss.backward(retain_graph=False)
         backward_of_penalty(t)
-        t.optimizer.step(lambda: self.factor, skip=self.watch.skip)
+        t.optimizer.step(self.factor, skip=self.watch.skip)
         self.watch.put_back()
 
     def _record(self, x: Any, target: Any) -> None:

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
+from ..device import of, to_device, to_host
 from ..shapes import shown, whole
 
 Ints = NDArray[np.integer]
@@ -50,14 +53,21 @@ class Confusion:
                 f"Confusion.add: prediction has shape {prediction.shape}, "
                 f"but target has shape {target.shape}"
             )
-        counted = np.ones(target.shape, np.bool_) if ignore is None else target != ignore
-        allowed = "" if ignore is None else f" or ignore = {ignore}"
-        self._check("target", target, counted, allowed)
+        counted = self._check_target(target, ignore)
         self._check("prediction", prediction, counted, "")
         t = target[counted].astype(np.int64)
         p = prediction[counted].astype(np.int64)
         pairs = np.bincount(self.classes * t + p, minlength=self.classes**2)
         self.matrix += pairs.reshape(self.classes, self.classes)
+
+    def add_logits(self, logits: Any, target: Ints, ignore: int | None = None) -> None:
+        """Count the pixels of a batch by their largest logits, on the device where those are.
+
+        Shape   logits: N K H W, of a GPU or not; target: N H W, on the host
+        """
+        self._check_target(target, ignore)
+        k = kernels.of("Confusion.add_logits", [logits])
+        self.matrix += to_host(k.confusion(logits, to_device(target, of(logits)), ignore))
 
     def merge(self, other: Confusion) -> None:
         """Add the counts of another part of the data (another worker, another batch)."""
@@ -162,6 +172,13 @@ class Confusion:
         weighted = line("weighted by share", "", self.pixel_accuracy, self.frequency_weighted_iou)
         lines = [head, rule, *rows, rule, mean, weighted]
         return "\n".join(lines)
+
+    def _check_target(self, target: Ints, ignore: int | None) -> NDArray[np.bool_]:
+        """Which pixels count."""
+        counted = np.ones(target.shape, np.bool_) if ignore is None else target != ignore
+        allowed = "" if ignore is None else f" or ignore = {ignore}"
+        self._check("target", target, counted, allowed)
+        return counted
 
     def _check(self, name: str, values: Ints, counted: NDArray[np.bool_], also: str) -> None:
         if values.dtype.kind not in "iu":

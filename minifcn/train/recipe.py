@@ -184,8 +184,12 @@ def evaluate(predictor: Predictor, dataset: Any, bar: Any = None) -> Confusion:
     confusion, team = Confusion(predictor.classes.count), mode.communicator or One()
     for index in range(team.rank, len(dataset), team.size):
         photo, label = dataset[index]
-        predicted = predictor(photo).class_map.astype(np.int64)
-        confusion.add(predicted, label.astype(np.int64), ignore=predictor.classes.void)
+        logits = predictor.whole(photo) if predictor.device != "cpu" else None
+        if logits is not None and logits.shape[1] == confusion.classes:
+            confusion.add_logits(logits, label[None], ignore=predictor.classes.void)
+        else:
+            predicted = predictor(photo).class_map.astype(np.int64)
+            confusion.add(predicted, label.astype(np.int64), ignore=predictor.classes.void)
         if bar is not None:
             bar.advance()
     confusion.matrix = team.all_sum(confusion.matrix)

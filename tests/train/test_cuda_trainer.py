@@ -1,0 +1,348 @@
+"""Training on the device "cuda": as on the cpu, with and without a graph, stopped and resumed."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+
+import minifcn as mf
+from minifcn import nn
+from minifcn.data import Classes, Loader
+from minifcn.optim import SGD
+from minifcn.optim.schedule import Poly
+from minifcn.train import trainer as trainer_module
+from minifcn.train.interrupt import Interrupt
+from minifcn.train.loss import segmentation_loss
+from minifcn.train.trainer import Trainer
+
+pytestmark = pytest.mark.parametrize("device", ["cuda"])
+
+VOID = 3
+STEPS = 20
+
+
+class Squares:
+    """Noise with bright squares; the label says in which third of its range each square is."""
+
+    classes = Classes(("ground", "dim", "bright", "unknown"), void=VOID)
+
+    def __init__(self, count, size=(8, 12), void=(), wrong=()):
+        self.count, self.size, self.void, self.wrong = count, size, void, wrong
+        self.names = [f"square-{index}" for index in range(count)]
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        H, W = self.size
+        rng = np.random.default_rng([7, index])
+        image = rng.integers(0, 60, (H, W, 3)).astype(np.uint8)
+        label = np.zeros((H, W), np.uint8)
+        h, w = rng.integers(0, H - 3), rng.integers(0, W - 3)
+        kind = 1 + index % 2
+        image[h : h + 4, w : w + 4] += np.uint8(80 * kind)
+        label[h : h + 4, w : w + 4] = kind
+        label[:1] = VOID
+        if index in self.void:
+            label[:] = VOID
+        if index in self.wrong:
+            label[2, 5] = 9
+        return image, label
+
+
+def net(dropout=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False, generator=rng),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(dropout, seed=seed),
+        nn.Conv2d(6, 8, 3, padding=1, generator=rng, regularizer=nn.L2(1e-3)),
+        nn.ReLU(),
+        nn.ConvTranspose2d(8, 3, 2, stride=2, generator=rng),
+    )
+
+
+def make(device, run=None, dataset=None, epochs=5, model=None, batch=2, **options):
+    model = (model or net()).to(device)
+    loader = Loader(dataset or Squares(8), batch, seed=5)
+    optimizer = SGD(list(model.parameters()), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    return Trainer(
+        model,
+        optimizer,
+        loader,
+        epochs=epochs,
+        loss=segmentation_loss(VOID, np.array([0.5, 1.0, 2.0], np.float32)),
+        schedule=Poly(epochs * len(loader)),
+        run=run,
+        out=io.StringIO(),
+        **options,
+    )
+
+
+def weights(trainer):
+    arrays, _ = trainer.optimizer.state_dict()
+    return arrays | {name: t.numpy().copy() for name, t in trainer.model.state_dict().items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_twenty_steps_have_the_losses_of_numpy(device):
+    there, here = make(device, model=net(0.0)), make("cpu", model=net(0.0))
+    there.fit(), here.fit()
+    assert len(there.losses) == STEPS and there.graph_reason == ""
+    assert here.losses[-1] < 0.8 * here.losses[0]
+    np.testing.assert_allclose(there.losses, here.losses, rtol=1e-4)
+    for name, array in weights(here).items():
+        np.testing.assert_allclose(weights(there)[name], array, rtol=1e-2, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("read_every", [1, 3, 10])
+def test_a_graph_changes_no_bit(device, read_every):
+    with_graph = make(device, read_every=read_every)
+    without = make(device, graph=False)
+    with_graph.fit(), without.fit()
+    assert with_graph.graph_reason == "" and with_graph.ahead.recorded is not None
+    assert without.ahead.recorded is None
+    assert with_graph.losses == without.losses
+    assert_same(weights(with_graph), weights(without))
+    assert with_graph.model.random_state() == without.model.random_state()
+
+
+def test_an_odd_last_batch_goes_beside_the_graph(device):
+    pictures = Squares(7)  # batches of 2, 2, 2 and 1
+    with_graph, without = (make(device, dataset=pictures, graph=g, epochs=3) for g in (True, False))
+    with_graph.fit(), without.fit()
+    assert with_graph.ahead.recorded is not None
+    assert with_graph.losses == without.losses
+    assert_same(weights(with_graph), weights(without))
+    here = make("cpu", dataset=pictures, epochs=3, model=net(0.0))
+    there = make(device, dataset=pictures, epochs=3, model=net(0.0))
+    here.fit(), there.fit()
+    np.testing.assert_allclose(there.losses, here.losses, rtol=1e-4)
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_batch_without_a_counted_pixel_changes_nothing(device, graph):
+    pictures = Squares(12, void=(2, 9))
+    trainer = make(device, dataset=pictures, batch=1, epochs=2, graph=graph, model=net(0.0))
+    trainer.loader = Loader(pictures, 1, shuffle=False)
+    states = {}
+    send = trainer.ahead.send
+
+    def watched(x, target):
+        before = weights(trainer)
+        send(x, target)
+        states[trainer.step_count] = before, weights(trainer)
+
+    trainer.ahead.send = watched
+    history = trainer.fit()
+    nans = [number for number, loss in enumerate(trainer.losses) if math.isnan(loss)]
+    assert nans == [2, 9, 14, 21] and trainer.skipped == 4
+    for number, (before, after) in states.items():
+        same = all((before[name] == after[name]).all() for name in before if name in after)
+        assert same == (number in nans)
+    assert math.isfinite(history[0]["loss"])
+    assert trainer.out.getvalue().count("no pixel of the batch counts") == 1
+    assert "step 2: " in trainer.out.getvalue()
+    here = make("cpu", dataset=pictures, batch=1, epochs=2, model=net(0.0))
+    here.loader = Loader(pictures, 1, shuffle=False)
+    here.fit()
+    np.testing.assert_allclose(trainer.losses, here.losses, rtol=1e-3)
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("wrong", [0, 1, 5, 8])
+def test_a_label_that_is_no_class_is_the_error_of_the_cpu(device, graph, wrong):
+    def run(where):
+        trainer = make(where, dataset=Squares(10, wrong=(wrong,)), batch=1, epochs=1, graph=graph)
+        trainer.loader = Loader(trainer.loader.dataset, 1, shuffle=False)
+        with pytest.raises(ValueError) as caught:
+            trainer.fit()
+        return trainer, str(caught.value)
+
+    there, said = run(device)
+    graph = None
+    here, expected = run("cpu")
+    assert said == expected and "is 9, but x has 3 classes" in said
+    assert len(there.losses) == len(here.losses) == wrong and there.batch == here.batch
+    for name, array in weights(here).items():
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            assert weights(there)[name].shape == array.shape
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_an_infinite_loss_stops_the_steps_behind_it(device, graph):
+    def run(where, graph):
+        model = nn.Sequential(nn.Conv2d(3, 3, 1, generator=np.random.default_rng(0)))
+        trainer = make(where, epochs=4, model=model, graph=graph)
+        trainer.loss = lambda output, target: (output * output).mean()
+        trainer.schedule = lambda step: 1e25 if step == 8 else 0.1
+        with pytest.raises(FloatingPointError) as caught:
+            trainer.fit()
+        return trainer, str(caught.value)
+
+    (there, said), (here, expected) = run(device, graph), run("cpu", None)
+    assert said == expected and "the loss is inf at step 9" in said
+    assert len(there.losses) == 9 and there.batch == here.batch
+    for name, array in weights(here).items():  # steps 10 and 11 were sent, and did nothing
+        np.testing.assert_allclose(weights(there)[name], array, rtol=1e-3, err_msg=name)
+
+
+def test_parameters_that_are_not_finite_are_an_error(device):
+    trainer = make(device, epochs=1)
+    with mf.no_grad():
+        trainer.model[0].weight.fill_(math.nan)
+    with pytest.raises(FloatingPointError, match="parameter 0.weight is not finite"):
+        trainer.fit()
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 6, 11])
+def test_a_stopped_run_goes_on_bit_for_bit(device, tmp_path, monkeypatch, stop_after):
+    whole = make(device)
+    whole.fit()
+    asked = []
+
+    class Stop(Interrupt):
+        def __enter__(self):
+            asked.append(self)
+            return self
+
+    monkeypatch.setattr(trainer_module, "Interrupt", Stop)
+    broken = make(device, tmp_path)
+    send, done = broken.ahead.send, []
+
+    def counted(x, target):
+        done.append(1)
+        asked[-1].asked = len(done) == stop_after
+        send(x, target)
+
+    broken.ahead.send = counted
+    broken.fit()
+    assert len(broken.losses) == stop_after
+
+    other = make(device, tmp_path, model=net(seed=9))
+    assert other.resume()
+    other.fit()
+    assert_same(weights(whole), weights(other))
+    assert other.losses == whole.losses
+
+
+def test_a_checkpoint_goes_from_device_to_device(device, tmp_path):
+    make(device, tmp_path, epochs=2).fit()
+    here = make("cpu", tmp_path, epochs=2)
+    assert here.resume() and here.epoch == 2
+    here.run = tmp_path / "back"
+    here.save()
+    there = make(device, tmp_path / "back", epochs=2)
+    assert there.resume()
+    assert_same(weights(here), weights(there))
+    assert all(p.device == device for p in there.model.parameters())
+
+
+class Curious(nn.Module):
+    """Looks at the values on its way."""
+
+    def __init__(self):
+        self.inner = net(0.0)
+
+    def forward(self, x):
+        y = self.inner(x)
+        return y * 2.0 if y.numpy().mean() > 0 else y
+
+
+class Restless(nn.Module):
+    """Draws from its generator on the host."""
+
+    def __init__(self):
+        self.inner, self.generator = net(0.0), np.random.default_rng(3)
+
+    def forward(self, x):
+        return self.inner(x) * float(self.generator.uniform(0.5, 1.5))
+
+
+@pytest.mark.parametrize(
+    "kind, reason", [(Curious, "waits for a value from the GPU"), (Restless, "random numbers")]
+)
+def test_what_cannot_be_a_graph_is_trained_without_and_says_why(device, kind, reason):
+    asked, plain = make(device, model=kind()), make(device, model=kind(), graph=False)
+    asked.fit(), plain.fit()
+    assert reason in asked.graph_reason and asked.ahead.recorded is None
+    assert asked.out.getvalue().count("no CUDA graph: ") == 1
+    assert "test_cuda_trainer.py:" in asked.graph_reason or kind is Restless
+    assert "no CUDA graph" not in plain.out.getvalue()
+    assert asked.losses == plain.losses
+    assert_same(weights(asked), weights(plain))
+
+
+def test_a_graph_is_made_anew_for_a_changed_model(device):
+    trainer, other = make(device, epochs=2), make(device, epochs=2, graph=False)
+    for one in (trainer, other):
+        one.fit()
+        one.epochs = 4
+        one.model[0].requires_grad_(False)
+        one.optimizer.param_groups[0]["momentum"] = 0.5
+        one.fit()
+    assert trainer.ahead.recorded is not None
+    assert_same(weights(trainer), weights(other))
+
+
+def test_single_steps_give_their_loss_and_leave_gradients(device):
+    trainer, other = make(device), make(device, graph=False)
+    batches = list(trainer.loader.epoch(0)) * 2
+    for x, target in batches:
+        assert trainer.step(x, target) == other.step(x, target)
+        for p, q in zip(trainer.model.parameters(), other.model.parameters(), strict=True):
+            np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
+    assert trainer.ahead.recorded is not None and trainer.losses == []
+
+
+def test_a_kept_graph_notices_a_step(device):
+    trainer = make(device)
+    batches = list(trainer.loader.epoch(0))
+    for x, target in batches:
+        trainer.step(x, target)
+    weight = trainer.model[0].weight
+    y = (weight * weight).sum()
+    trainer.step(*batches[0])
+    with pytest.raises(RuntimeError, match="has changed since"):
+        y.backward()
+
+
+def test_scores_between_epochs_do_not_disturb_a_graph(device):
+    seen = []
+    trainer, other = make(device, epochs=3), make(device, epochs=3, graph=False)
+    for one in (trainer, other):
+        x = mf.tensor(next(iter(one.loader.epoch(0)))[0], device=device)
+
+        def evaluate(one=one, x=x):
+            with mf.no_grad():
+                seen.append(one.model(x).numpy())
+            return {}
+
+        one.evaluate = evaluate
+        one.fit()
+    for a, b in zip(seen[:3], seen[3:], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert_same(weights(trainer), weights(other))
+
+
+def test_impossible_wishes_are_refused(device):
+    with pytest.raises(ValueError, match="2 processes, expected 1, as the model is on 'cuda'"):
+        make(device, processes=2)
+    with pytest.raises(ValueError, match="graph is True, expected None or False"):
+        make("cpu", graph=True)
+    with pytest.raises(ValueError, match="precision is 'float16', expected 'float32'"):
+        make("cpu", precision="float16")
+    with pytest.raises(ValueError, match="read_every is 0, expected at least 1"):
+        make(device, read_every=0)
+    model = net().to(device)
+    model[0].to("cpu")
+    with pytest.raises(ValueError, match="parameters of the model are on cpu and cuda"):
+        Trainer(model, SGD(list(model.parameters())), Loader(Squares(2), 1), epochs=1)
