@@ -12,18 +12,19 @@ Source  Sutskever et al., On the importance of initialization and momentum in de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import kernels
 from ..core import Tensor, full_like
-from ..device import Array, to_device
+from ..device import Array, to_device, to_host
 from ..shapes import flag, one_of, real
 
 RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
 OPTIONS = ("lr", *RULE, "form", "lr_mult")
+Move = tuple[Tensor, Array, Array | None]  # parameter, gradient, momentum
 NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "lr_mult")
 
 
@@ -59,6 +60,7 @@ class SGD:
         self.defaults = dict(zip(OPTIONS, values, strict=True))
         self.param_groups: list[dict[str, Any]] = []
         self._momentum: dict[int, Array] = {}  # place of the parameter -> v
+        self.factor = 1.0  # of the learning rates in the last step
         if not isinstance(params, Iterable):
             raise TypeError(f"SGD: params is a {type(params).__name__}, expected parameters")
         entries = list(params)
@@ -100,32 +102,68 @@ class SGD:
             if p.requires_grad:
                 p.grad = None
 
-    def step(self, factor: float = 1.0) -> None:
+    def step(
+        self, factor: float = 1.0, *, skip: Array | None = None, scale: Array | None = None
+    ) -> None:
         """One step of every parameter that has a gradient; `factor` multiplies every learning rate.
 
         A schedule gives the factor: `sgd.step(schedule(step))`. Nothing has to be put back, so a
-        resumed run needs the step number only.
+        resumed run needs the step number only. `skip` and `scale` are arrays of one number on the
+        parameters' device: gradients are divided by `scale`; if `skip` is not 0 nothing changes.
+        A step that a CUDA graph repeats reads `lr`, `lr_mult` and `self.factor` anew each time.
         """
-        factor, place = real("SGD.step", "factor", factor), -1
+        self.factor, place = real("SGD.step", "factor", factor), 0
         for group in self.param_groups:
-            options = {name: group[name] for name in RULE}
-            lr = float(group["lr"] * group["lr_mult"] * factor)
+            moves: dict[tuple[Any, bool], list[Move]] = {}
             for p in group["params"]:
+                if p.grad is not None:
+                    k, first, move = self._move(p, place, group["momentum"] != 0)
+                    moves.setdefault((k, first), []).append(move)
                 place += 1
-                if p.grad is None:
-                    continue
-                first = group["momentum"] != 0 and place not in self._momentum
-                if first:
-                    self._momentum[place] = full_like(p, 0).data
-                v = self._momentum[place] if group["momentum"] != 0 else None
-                k = kernels.of("SGD.step", [p.data, p.grad.data, *([] if v is None else [v])])
-                k.sgd_step(p.data, p.grad.data, v, lr, caffe=group["form"] == "caffe", first=first,
-                           **options)  # fmt: skip
-                p.written("SGD.step")
+            for (k, first), some in moves.items():
+                self._make(k, group, some, first, skip, scale)
+
+    def _move(self, p: Tensor, place: int, remembers: bool) -> tuple[Any, bool, Move]:
+        """(kernels, whether its momentum is new, what moves)."""
+        assert p.grad is not None
+        first = remembers and place not in self._momentum
+        if first:
+            self._momentum[place] = full_like(p, 0).data
+        v = self._momentum[place] if remembers else None
+        k = kernels.of("SGD.step", [p.data, p.grad.data, *([] if v is None else [v])])
+        return k, first, (p, p.grad.data, v)
+
+    def _make(
+        self,
+        k: Any,
+        group: Mapping[str, Any],
+        moves: Sequence[Move],
+        first: bool,
+        skip: Array | None,
+        scale: Array | None,
+    ) -> None:
+        """One step of parameters of a group that live on one device."""
+
+        def lr() -> float:
+            return float(group["lr"] * group["lr_mult"] * self.factor)
+
+        params, grads, velocities = zip(*moves, strict=True)
+        options = {name: group[name] for name in RULE}
+        k.sgd_steps([p.data for p in params], grads, velocities, lr, first=first, skip=skip,
+                    scale=scale, caffe=group["form"] == "caffe", **options)  # fmt: skip
+        for p in params:
+            p.written("SGD.step")
+
+    def momentum_arrays(self) -> list[Array]:
+        """The momentum of every parameter that has one, as it lies on its device."""
+        return [self._momentum[place] for place in sorted(self._momentum)]
 
     def state_dict(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """(arrays, numbers): copies of the momentum by parameter place; each group's options."""
-        arrays = {f"momentum.{place}": v.copy() for place, v in self._momentum.items()}
+        """(arrays, numbers): copies of the momentum by parameter place; each group's options.
+
+        The arrays are on the host.
+        """
+        arrays = {f"momentum.{place}": np.array(to_host(v)) for place, v in self._momentum.items()}
         groups = []
         for group in self.param_groups:
             options = {name: group[name] for name in OPTIONS}
@@ -149,7 +187,8 @@ class SGD:
                     f"none of the {len(params)} parameters"
                 )
             p = params[place]
-            momentum[place] = to_device(np.array(value, p.dtype), p.device)
+            moved = to_device(np.array(value, p.dtype), p.device)
+            momentum[place] = kernels.of("SGD", [moved]).copy(moved)  # in the device's own order
         self._momentum = momentum
         for group, saved in zip(self.param_groups, numbers["groups"], strict=True):
             group.update({name: saved[name] for name in OPTIONS})

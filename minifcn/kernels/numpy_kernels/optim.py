@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from ...device import Array
 from .memory import buffer
 from .rows import PIECE
 
-__all__ = ["sgd_step", "squared_norm"]
+__all__ = ["not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
+
+Rate = float | Array | Callable[[], float]
 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
@@ -37,6 +39,35 @@ def sgd_step(
     """
     for part in _parts(p, g, v, v is not None and (nesterov or dampening != 0)):
         _step(*part, lr, momentum, dampening, weight_decay, nesterov, maximize, caffe, first)
+
+
+@np.errstate(all="ignore")
+def sgd_steps(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    velocities: Sequence[Array | None],
+    lr: Rate,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    caffe: bool = False,
+    first: bool = False,
+    skip: Array | None = None,
+    scale: Array | None = None,
+) -> None:
+    """`sgd_step` of every parameter; of gradients / scale, and of none if `skip` is not 0.
+
+    `lr` is a number, an array of one, or a function that gives it.
+    """
+    if skip is not None and skip.any():
+        return
+    rate = float(lr() if callable(lr) else np.asarray(lr).item())
+    for p, g, v in zip(params, grads, velocities, strict=True):
+        slope = g if scale is None else np.asarray(g / scale.item())
+        sgd_step(p, slope, v, rate, momentum, dampening, weight_decay, nesterov, maximize, caffe,
+                 first)  # fmt: skip
 
 
 def _step(
@@ -114,3 +145,33 @@ def squared_norm(x: Array) -> float:
     for start in range(0, x.size, PIECE):
         total += float(np.square(flat[start : start + PIECE], dtype=np.float64).sum())
     return total
+
+
+def not_finite(arrays: Sequence[Array]) -> Array:
+    """One int32: 1 if an element of any array is infinite or nan, else 0."""
+    return np.array([any(not np.isfinite(x).all() for x in arrays)], np.int32)
+
+
+@np.errstate(all="ignore")
+def update_loss_scale(
+    scale: Array,
+    good_steps: Array,
+    flag: Array,
+    growth_factor: float,
+    backoff_factor: float,
+    growth_interval: int,
+) -> None:
+    """Change scale (float32) and good_steps (int32), arrays of one number, after a step.
+
+    A step with a `flag` backs the scale off; `growth_interval` steps without one let it grow,
+    unless it would be infinite. The rule of PyTorch's GradScaler.
+    """
+    if flag.any():
+        scale *= backoff_factor
+        good_steps[:] = 0
+        return
+    good_steps += 1
+    if good_steps.item() >= growth_interval:
+        grown = scale * growth_factor
+        scale[:] = np.where(np.isfinite(grown), grown, scale)
+        good_steps[:] = 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from ...device import Array
 
-__all__ = ["sgd_step", "squared_norm"]
+__all__ = ["not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
 
 
 def sgd_step(
@@ -36,8 +39,63 @@ def sgd_step(
         p[index] = p[index].item() - move
 
 
+def sgd_steps(
+    params: Sequence[Array],
+    grads: Sequence[Array],
+    velocities: Sequence[Array | None],
+    lr: float | Array | Callable[[], float],
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+    caffe: bool = False,
+    first: bool = False,
+    skip: Array | None = None,
+    scale: Array | None = None,
+) -> None:
+    if skip is not None and skip[0] != 0:
+        return
+    rate = lr() if callable(lr) else float(np.reshape(lr, ()))
+    for k, g in enumerate(grads):
+        slope = g.copy()
+        for index in np.ndindex(g.shape):
+            slope[index] = g[index].item() / (1.0 if scale is None else scale[0].item())
+        sgd_step(params[k], slope, velocities[k], rate, momentum, dampening, weight_decay, nesterov,
+                 maximize, caffe, first)  # fmt: skip
+
+
 def squared_norm(x: Array) -> float:
     total = 0.0
     for index in np.ndindex(x.shape):
         total += x[index].item() ** 2
     return total
+
+
+def not_finite(arrays: Sequence[Array]) -> Array:
+    flag = np.zeros(1, np.int32)
+    for x in arrays:
+        for index in np.ndindex(x.shape):
+            if not math.isfinite(x[index]):
+                flag[0] = 1
+    return flag
+
+
+def update_loss_scale(
+    scale: Array,
+    good_steps: Array,
+    flag: Array,
+    growth_factor: float,
+    backoff_factor: float,
+    growth_interval: int,
+) -> None:
+    if flag[0] != 0:
+        scale[0] = scale[0].item() * backoff_factor
+        good_steps[0] = 0
+    elif good_steps[0] + 1 < growth_interval:
+        good_steps[0] += 1
+    else:
+        grown = scale[0].item() * growth_factor
+        if grown <= float(np.finfo(np.float32).max):
+            scale[0] = grown
+        good_steps[0] = 0

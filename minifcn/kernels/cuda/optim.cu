@@ -1,0 +1,161 @@
+// optim.cu: one step of many parameters at once, and what decides whether it is made.
+//
+//   sgd_steps    g' = (-g if maximize else g) / loss_scale + weight_decay p
+//                v  = momentum v + (1 - dampening) g'           the first time v = g'
+//                p -= lr (g' + momentum v if nesterov, else v, else g' without momentum)
+//                caffe: v = momentum v + lr g', p -= v
+//   not_finite   flag = 1 if an element of any array is infinite or nan
+//   squares      sum x^2 in double: one partial sum per block, added up by `total` in their order
+//   update_loss_scale   after an overflow  scale *= backoff;  after `interval` steps without one
+//                scale *= growth, unless that is infinite
+//
+// A block owns CHUNK neighbouring elements of one array of a Group, a struct of addresses that is
+// itself an argument: nothing is copied to the device first, and a graph that is replayed has its
+// addresses in it. Blocks from[k] .. from[k + 1] - 1 belong to array k. A thread takes 16 bytes at
+// a time where all arrays allow.
+//
+// Launch  sgd_steps, not_finite: from[count] blocks of 256 threads. squares: at most 528 such blocks.
+//         total, update_loss_scale: one thread
+// Bytes   p, g and v read, p and v written; not_finite, squares: x read
+// REAL    elements; WIDE: what is computed in
+// Builds  REAL=float|half16|bfloat16 WIDE=float
+// Builds  REAL=double WIDE=double
+#include "common.cuh"
+
+constexpr int PACK = 16 / sizeof(REAL);
+struct alignas(16) Pack { REAL at[PACK]; };
+constexpr int MOST = 64;
+constexpr int CHUNK = 256 * 16;
+
+struct Group {
+  uint64 p[MOST], g[MOST], v[MOST];  // addresses; v is 0 without momentum
+  int64 size[MOST];
+  int32 from[MOST + 1], count;
+};
+
+// The array that a block works on: the last k with from[k] <= block.
+__device__ __forceinline__ int own_array(const Group& group, int block) {
+  int low = 0, high = group.count;
+  while (high - low > 1) {
+    int middle = (low + high) / 2;
+    if (group.from[middle] <= block) low = middle; else high = middle;
+  }
+  return low;
+}
+
+// The block's part of the array: elements first .. stop - 1.
+struct Part { int k; int64 first, stop; };
+
+__device__ __forceinline__ Part own_part(const Group& group) {
+  int k = own_array(group, blockIdx.x);
+  int64 first = (int64)(blockIdx.x - group.from[k]) * CHUNK, stop = first + CHUNK;
+  return {k, first, stop < group.size[k] ? stop : group.size[k]};
+}
+
+struct Rule {
+  WIDE lr, momentum, keep, weight_decay, gain;  // keep = 1 - dampening, gain = 1 / loss_scale
+  bool nesterov, maximize, caffe, first, has_v;
+};
+
+__device__ __forceinline__ void move(const Rule& r, WIDE& p, WIDE g, WIDE& v) {
+  WIDE slope = (r.maximize ? -g : g) * r.gain + r.weight_decay * p;
+  if (!r.has_v) {
+    p -= r.lr * slope;
+  } else if (r.caffe) {
+    v = r.momentum * v + r.lr * slope;
+    p -= v;
+  } else {
+    v = r.first ? slope : r.momentum * v + r.keep * slope;
+    p -= r.lr * (r.nesterov ? slope + r.momentum * v : v);
+  }
+}
+
+// The learning rate is read from `lr_at`, if that is no null; `skip` nonzero changes nothing.
+extern "C" __global__ void sgd_steps(
+    const __grid_constant__ Group group, const double* lr_at, double lr, double momentum,
+    double dampening, double weight_decay, bool nesterov, bool maximize, bool caffe, bool first,
+    const int32* skip, const float* loss_scale) {
+  if (skip && *skip) return;
+  Part own = own_part(group);
+  Rule rule = {(WIDE)(lr_at ? *lr_at : lr), (WIDE)momentum, (WIDE)(1 - dampening), (WIDE)weight_decay,
+               loss_scale ? (WIDE)(1.0 / *loss_scale) : WIDE(1), nesterov, maximize, caffe, first,
+               group.v[own.k] != 0};
+  REAL *p = (REAL*)group.p[own.k], *v = (REAL*)group.v[own.k];
+  const REAL* g = (const REAL*)group.g[own.k];
+  bool wide_loads = ((group.p[own.k] | group.g[own.k] | group.v[own.k]) & 15) == 0;
+  for (int64 i = own.first + threadIdx.x * PACK; i < own.stop; i += 256 * PACK) {
+    if (wide_loads && i + PACK <= own.stop) {
+      Pack ps = *(Pack*)(p + i), gs = *(const Pack*)(g + i), vs = v ? *(Pack*)(v + i) : gs;
+#pragma unroll
+      for (int k = 0; k < PACK; k++) {
+        WIDE one = wide(ps.at[k]), speed = wide(vs.at[k]);
+        move(rule, one, wide(gs.at[k]), speed);
+        ps.at[k] = narrow<REAL>(one);
+        vs.at[k] = narrow<REAL>(speed);
+      }
+      *(Pack*)(p + i) = ps;
+      if (v) *(Pack*)(v + i) = vs;
+      continue;
+    }
+    for (int64 e = i; e < i + PACK && e < own.stop; e++) {
+      WIDE one = wide(p[e]), speed = v ? wide(v[e]) : WIDE(0);
+      move(rule, one, wide(g[e]), speed);
+      p[e] = narrow<REAL>(one);
+      if (v) v[e] = narrow<REAL>(speed);
+    }
+  }
+}
+
+// `flag` is 0 before. All write the same 1: which of them does, does not matter.
+extern "C" __global__ void not_finite(const __grid_constant__ Group group, int32* flag) {
+  Part own = own_part(group);
+  const REAL* x = (const REAL*)group.p[own.k];
+  bool wide_loads = (group.p[own.k] & 15) == 0, found = false;
+  for (int64 i = own.first + threadIdx.x * PACK; i < own.stop; i += 256 * PACK) {
+    if (wide_loads && i + PACK <= own.stop) {
+      Pack xs = *(const Pack*)(x + i);
+#pragma unroll
+      for (int k = 0; k < PACK; k++) found = found || wide(xs.at[k]) - wide(xs.at[k]) != WIDE(0);
+      continue;
+    }
+    for (int64 e = i; e < i + PACK && e < own.stop; e++) found = found || wide(x[e]) - wide(x[e]) != WIDE(0);
+  }
+  if (found) atomicMax(flag, 1);
+}
+
+extern "C" __global__ void clear(int32* flag) { *flag = 0; }
+
+extern "C" __global__ void squares(const REAL* x, double* sums, int64 n) {
+  __shared__ double room[256];
+  double sum = 0;
+  for (int64 i = line(); i < n; i += (int64)gridDim.x * 256) {
+    double v = wide(x[i]);
+    sum += v * v;
+  }
+  room[threadIdx.x] = sum;
+  for (int left = 128; left > 0; left /= 2) {
+    __syncthreads();
+    if (threadIdx.x < left) room[threadIdx.x] += room[threadIdx.x + left];
+  }
+  if (threadIdx.x == 0) sums[blockIdx.x] = room[0];
+}
+
+extern "C" __global__ void total(const double* sums, double* sum, int count) {
+  double all = 0;
+  for (int k = 0; k < count; k++) all += sums[k];
+  *sum = all;
+}
+
+extern "C" __global__ void update_loss_scale(
+    float* scale, int32* good_steps, const int32* flag, double growth, double backoff, int interval) {
+  if (*flag) {
+    *scale = (float)(*scale * backoff);
+    *good_steps = 0;
+  } else if (*good_steps + 1 < interval) {
+    *good_steps += 1;
+  } else {
+    float grown = (float)(*scale * growth);
+    if (grown - grown == 0) *scale = grown;
+    *good_steps = 0;
+  }
+}
