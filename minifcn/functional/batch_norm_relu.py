@@ -54,7 +54,7 @@ class BatchNormRelu(Op):
     def _at_once(self, gy: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         """The gradients of x, weight and bias by one kernel: a third of the memory traffic less."""
         arrays = [t.data for t in (gy, *others)]
-        k = kernels.of("batch_norm_relu", arrays)
+        k = kernels.of("batch_norm_relu", arrays, mixed=True)
 
         def totals(*sums: Array) -> list[Array]:
             return [t.data for t in self.batch.totals(*map(Tensor, sums))]

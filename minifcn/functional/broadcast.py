@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..modes import mode
 from ..samples import draw
 from ..shapes import Shape, ShapeError, axis_of, flag, real, sizes
 from .cast import cast
@@ -140,8 +142,14 @@ def sum(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Te
 
 
 def sum_as(dtype: Any, x: Tensor, axis: Any = None) -> Tensor:
-    """The sum in `dtype`: what half precision holds may be too much in sum."""
-    return sum(cast(x, dtype), axis)
+    """The sum in another floating type: what half precision holds may be too much in sum."""
+    if x.dtype == dtype or mode.recording or mode.trace:  # somebody wants to see operators
+        return sum(cast(x, dtype), axis)
+    axes = normal_axes("sum", axis, x.ndim)
+    kept = tuple(1 if a in axes else size for a, size in enumerate(x.shape))
+    k = kernels.of("sum", [x.data])
+    y = Tensor(k.sum_to(x.data, kept, dtype.name))  # no wide x in between
+    return reshape(y, tuple(size for a, size in enumerate(x.shape) if a not in axes))
 
 
 def mean(x: Tensor, axis: Any = None, keepdims: bool = False, **names: Any) -> Tensor:

@@ -28,14 +28,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-def sum_to(x: Array, shape: Shape) -> Array:
+def sum_to(x: Array, shape: Shape, dtype: str = "") -> Array:
     """Sum over the axes that have size 1 in `shape`; whole numbers become 64 bits wide."""
     sizes = zip(x.shape, shape, strict=True)
     axes = [axis for axis, (n, m) in enumerate(sizes) if m == 1 and n != 1]
     if not axes:
-        return x
+        return x if dtype in ("", x.dtype.name) else cast(x, dtype)
     wide = {"b": np.dtype("i8"), "i": np.dtype("i8"), "u": np.dtype("u8")}
-    return total(x, axes, wide.get(x.dtype.kind, x.dtype))
+    return total(x, axes, np.dtype(dtype) if dtype else wide.get(x.dtype.kind, x.dtype))
 
 
 def concatenate(arrays: Sequence[Array], axis: int) -> Array:

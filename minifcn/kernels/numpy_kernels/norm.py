@@ -13,6 +13,7 @@ import numpy as np
 
 from ...device import Array
 from .elementwise import cut, relu_grad
+from .halves import rounded, widened
 from .memory import SMALL, empty
 from .rows import Scratch, Sums, blocks, grid, image, tiled
 from .statistics import exact_moments, few_moments, near_mean
@@ -31,7 +32,8 @@ SLIGHT = 4.0  # what an origin may amount to in the result, for an error of two 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
 def moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of every channel, in x's dtype; of no values 0."""
+    """(mean, biased variance) of every channel, in float32 if x is half; of no values 0."""
+    x = widened(x)
     exact = few_moments(x) if x.nbytes < SMALL else exact_moments(image(x))
     mean, var = (stat.astype(x.dtype) for stat in exact)
     return mean, var
@@ -43,11 +45,13 @@ def move_running(running: Array, batch: Array, momentum: float) -> None:
     running += momentum * batch
 
 
+@rounded
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
     """y = weight (x - mean) r + bias,  r = 1 / sqrt(var + eps)."""
     return _affine(x, mean, weight / np.sqrt(var + eps), bias, near_mean(mean, var), False)
 
 
+@rounded
 def batch_norm_relu(
     x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> Array:
@@ -55,11 +59,13 @@ def batch_norm_relu(
     return _affine(x, mean, weight / np.sqrt(var + eps), bias, near_mean(mean, var), True)
 
 
+@rounded
 def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = (x - origin) scale + shift, each one number per channel."""
     return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SLIGHT).all()), False)
 
 
+@rounded
 def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     """y = max((x - origin) scale + shift, 0)."""
     return _affine(x, origin, scale, shift, bool((np.abs(origin * scale) <= SLIGHT).all()), True)
@@ -101,6 +107,7 @@ def _column(c: Array, x: Array) -> Array:
     return c.reshape(1, -1, *(1,) * (x.ndim - 2))
 
 
+@rounded
 def add_bias(x: Array, b: Array) -> Array:
     """y = x + b, one number per channel."""
     if x.nbytes < SMALL:
@@ -111,6 +118,7 @@ def add_bias(x: Array, b: Array) -> Array:
     return y.reshape(x.shape)
 
 
+@rounded
 def add_bias_relu(x: Array, b: Array) -> Array:
     """y = max(x + b, 0)."""
     if x.nbytes < SMALL:
@@ -124,6 +132,7 @@ def add_bias_relu(x: Array, b: Array) -> Array:
     return y.reshape(x.shape)
 
 
+@rounded
 def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
     """gw = sum gy (x - mean) r."""
     values, r = image(x), 1 / np.sqrt(var + eps)
@@ -139,6 +148,7 @@ def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) 
     return np.asarray(r * (gw.by_channel() - mean * gb.by_channel()), x.dtype)
 
 
+@rounded
 def batch_norm_grad(
     gy: Array,
     x: Array,
@@ -193,6 +203,7 @@ def _input_rows(
     each(work, shares(len(rows), rows.size))
 
 
+@rounded
 def batch_norm_relu_grad(
     gy: Array,
     y: Array,

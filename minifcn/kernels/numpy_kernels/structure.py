@@ -28,8 +28,10 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     return np.broadcast_to(x, shape)
 
 
-def sum_to(x: Array, shape: Shape) -> Array:
-    """Sum over the axes that have size 1 in `shape`; both have as many axes."""
+def sum_to(x: Array, shape: Shape, dtype: str = "") -> Array:
+    """Sum over the axes that have size 1 in `shape`, in x's dtype or another; as many axes."""
+    if dtype not in ("", x.dtype.name):
+        x = x.astype(dtype)
     axes = tuple(
         a for a, (n, m) in enumerate(zip(x.shape, shape, strict=True)) if m == 1 and n != 1
     )

@@ -26,7 +26,8 @@ def _places(x: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 
 def moments(x: Array) -> tuple[Array, Array]:
-    mean, var = np.zeros(x.shape[1], x.dtype), np.zeros(x.shape[1], x.dtype)
+    dtype = np.float32 if x.dtype == np.float16 else x.dtype
+    mean, var = np.zeros(x.shape[1], dtype), np.zeros(x.shape[1], dtype)
     for c in range(x.shape[1]):
         values = [x[index].item() for channel, index in _places(x) if channel == c]
         if values:
@@ -86,7 +87,7 @@ def add_bias_relu(x: Array, b: Array) -> Array:
 
 
 def batch_norm_weight(gy: Array, x: Array, mean: Array, var: Array, eps: float) -> Array:
-    gw = np.zeros(x.shape[1], x.dtype)
+    gw = np.zeros(x.shape[1], mean.dtype)
     for c, index in _places(x):
         gw[c] += gy[index] * (x[index] - mean[c]) / math.sqrt(var[c] + eps)
     return gw
@@ -121,7 +122,7 @@ def batch_norm_relu_grad(
     M: int,
     totals: Callable[[Array, Array], tuple[Array, Array]],
 ) -> tuple[Array, Array, Array]:
-    g, gb = np.zeros(x.shape, x.dtype), np.zeros(x.shape[1], x.dtype)
+    g, gb = np.zeros(x.shape, x.dtype), np.zeros(x.shape[1], weight.dtype)
     for c, index in _places(x):
         if not y[index] <= 0:
             g[index] = gy[index]

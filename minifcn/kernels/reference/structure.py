@@ -29,8 +29,8 @@ def broadcast_to(x: Array, shape: Shape) -> Array:
     return y
 
 
-def sum_to(x: Array, shape: Shape) -> Array:
-    y = np.zeros(shape, x.dtype)
+def sum_to(x: Array, shape: Shape, dtype: str = "") -> Array:
+    y = np.zeros(shape, dtype or x.dtype)
     for index in np.ndindex(*x.shape):
         y[_folded(index, shape)] += x[index]
     return y
