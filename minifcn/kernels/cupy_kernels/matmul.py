@@ -10,6 +10,7 @@ from ...device import Array, cupy
 from .launch import program
 from .memory import in_c_order
 from .tiles import tile_for, vector
+from .views import broadcast_to
 
 
 def matmul(a: Array, b: Array) -> Array:
@@ -46,7 +47,7 @@ def matmul(a: Array, b: Array) -> Array:
 def _lying(x: Array, batch: tuple[int, ...]) -> tuple[Array, bool]:
     """x as its matrices lie, and whether in rows; one matrix for all, or one for each."""
     if x.shape[:-2] != batch and prod(x.shape[:-2]) != 1:
-        x = cupy().broadcast_to(x, (*batch, *x.shape[-2:]))
+        x = broadcast_to(x, (*batch, *x.shape[-2:]))
     turned = x.swapaxes(-1, -2)
     if turned.flags.c_contiguous and not x.flags.c_contiguous:
         return turned, False

@@ -21,7 +21,6 @@ import numpy as np
 
 from ....window import Window
 from ...forced import CPU
-from ...forced import conv_algorithm as conv_algorithm
 from . import blocks
 
 ALGORITHMS = CPU
