@@ -2,9 +2,9 @@
 
     program("elementwise", REAL=x.dtype)("add", blocks(n), 256, a, b, y, n)
 
-CuPy passes on what it is given: a Python float fills eight bytes of a four-byte parameter, a strided
-array loses its strides, a missing argument is garbage. Here every argument is held against the
-kernel's declaration in the .cu file, cast to it, and refused if it does not fit.
+CuPy passes on what it is given: a Python float fills eight bytes of a four-byte parameter, a
+strided array loses its strides, a missing argument is garbage. Here every argument is held against
+the kernel's declaration in the .cu file, cast to it, and refused if it does not fit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...device import compiler_error, cupy
+from ...device import by_name, compiler_error, cupy
 from .structs import STRUCTS
 
 FOLDER = Path(__file__).parent.parent / "cuda"
@@ -150,7 +150,8 @@ class Program:
 
 
 KERNEL = re.compile(
-    r'extern "C" __global__ void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\(([^)]*)\)'
+    r'extern "C" __global__ void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s*)?'
+    r"(\w+)\(([^)]*)\)"
 )
 
 
@@ -176,18 +177,22 @@ def fitted(where: str, parameter: Parameter, value: Any) -> Any:
     if pointer:
         return _array(where, name, type_, word, value)
     if type_ in STRUCTS:
-        if getattr(value, "dtype", None) != STRUCTS[type_]:
-            raise TypeError(f"{where}: {name} is {value!r}, expected a struct {type_}")
+        dtype = getattr(value, "dtype", None)
+        if dtype != STRUCTS[type_]:
+            got = [f"struct {own}" for own, known in STRUCTS.items() if known == dtype]
+            got = got or [type(value).__name__]
+            raise TypeError(f"{where}: {name} is a {got[0]}, expected a struct {type_}")
         return value
     if not isinstance(value, (bool, int, float, np.generic)):
         raise TypeError(f"{where}: {name} is a {type(value).__name__}, expected a {type_}")
-    dtype = np.dtype(TYPES[type_])
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if value != int(value) or not limits.min <= value <= limits.max:
-            raise ValueError(f"{where}: {name} is {value}, which is no {type_}")
-        return dtype.type(int(value))
-    return dtype.type(value)
+    dtype = dtype_of(type_)
+    if dtype.kind not in "iu":
+        return dtype.type(value)
+    number: Any = value  # any of the numbers above
+    least, most = limits(type_)
+    if not least <= number <= most or number != int(number):
+        raise ValueError(f"{where}: {name} is {number}, which is no {type_}")
+    return dtype.type(int(number))
 
 
 def _array(where: str, name: str, type_: str, word: bool, value: Any) -> Any:
@@ -197,15 +202,25 @@ def _array(where: str, name: str, type_: str, word: bool, value: Any) -> Any:
         raise TypeError(
             f"{where}: {name} is a {type(value).__name__}, expected a device array of {type_}"
         )
-    fits = (
-        value.itemsize == np.dtype(TYPES[type_]).itemsize
-        if word
-        else (c_name(value.dtype) == NAMES[TYPES[type_]])
-    )
-    if not fits:
+    dtype = dtype_of(type_)
+    if value.itemsize != dtype.itemsize if word else value.dtype != dtype:
         raise TypeError(f"{where}: {name} has dtype {value.dtype}, expected {type_}")
     if not value.flags.c_contiguous:
         raise ValueError(
             f"{where}: {name} {value.shape} with strides {value.strides} is not contiguous"
         )
-    return value.view(TYPES[type_]) if word else value
+    return value.view(dtype) if word else value
+
+
+@lru_cache(maxsize=64)
+def dtype_of(type_: str) -> np.dtype[Any]:
+    """The dtype of a C type."""
+    known: np.dtype[Any] = np.dtype(by_name(TYPES[type_]))
+    return known
+
+
+@lru_cache(maxsize=64)
+def limits(type_: str) -> tuple[int, int]:
+    """The least and the largest of a whole type."""
+    known = np.iinfo(dtype_of(type_))
+    return int(known.min), int(known.max)
