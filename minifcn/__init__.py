@@ -26,6 +26,10 @@ from .versions import VersionError
 if TYPE_CHECKING:
     from . import functional, nn, optim
     from .checks import GradientError, adjoint_check, gradcheck, gradcheck_report, gradgradcheck
+    from .kernels.cupy_kernels.precision import (
+        get_float32_matmul_precision,
+        set_float32_matmul_precision,
+    )
     from .kernels.forced import conv_algorithm
     from .kernels.numpy_kernels.conv.explain import explain_choice
     from .kernels.numpy_kernels.memory import memory_counts, release_memory
@@ -42,9 +46,10 @@ __all__ = [
     "AnomalyError", "GradientError", "Op", "ShapeError", "Tensor", "VersionError", "Window",
     "adjoint_check", "arange", "as_tensor", "autocast", "conv_algorithm", "cuda", "detect_anomaly",
     "device", "enable_grad", "explain_choice", "float16", "float32", "float64", "full", "full_like",
-    "functional", "grad", "gradcheck", "gradcheck_report", "gradgradcheck", "int32", "int64",
-    "limit_workspace", "memory_counts", "nn", "no_grad", "num_threads", "ones", "ones_like",
-    "optim", "rand", "randn", "release_memory", "tensor", "uint8", "zeros", "zeros_like",
+    "functional", "get_float32_matmul_precision", "grad", "gradcheck", "gradcheck_report",
+    "gradgradcheck", "int32", "int64", "limit_workspace", "memory_counts", "nn", "no_grad",
+    "num_threads", "ones", "ones_like", "optim", "rand", "randn", "release_memory",
+    "set_float32_matmul_precision", "tensor", "uint8", "zeros", "zeros_like",
 ]  # fmt: skip
 
 # These load their file on first use.
@@ -54,10 +59,12 @@ _CHECKS = (
 _KERNELS = {  # what the kernels can be told or asked -> where
     "conv_algorithm": "forced",
     "explain_choice": "numpy_kernels.conv.explain",
+    "get_float32_matmul_precision": "cupy_kernels.precision",
     "limit_workspace": "numpy_kernels.workspace",
     "memory_counts": "numpy_kernels.memory",
     "num_threads": "numpy_kernels.threads",
     "release_memory": "numpy_kernels.memory",
+    "set_float32_matmul_precision": "cupy_kernels.precision",
 }
 _ROOMS = ("checks", "data", "functional", "infer", "models", "nn", "optim", "train")
 

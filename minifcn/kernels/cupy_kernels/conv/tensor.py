@@ -75,21 +75,22 @@ class Plan(NamedTuple):
 
 def takes(problem: Problem) -> bool:
     """Halves, and float32 where TF32 is allowed; on a card with tensor cores for them."""
-    dtype, window = problem.dtype, problem.window
-    if not (dtype == np.float32 and tf32() or dtype.itemsize == 2 and floating(dtype)):
+    dtype = problem.dtype
+    if not (tf32() if dtype == np.float32 else dtype.itemsize == 2 and floating(dtype)):
         return False
-    channels = max(problem.C, problem.O) * window.kernel[0] * window.kernel[1]
-    return capable() and max(_reach(window), channels) < FARTHEST
-
-
-def capable() -> bool:
-    """Whether the current device has tensor cores for all our types."""
-    return _capability(cupy().cuda.Device().id) >= OLDEST
+    return _capability(cupy().cuda.Device().id) >= OLDEST and _fits(problem)
 
 
 @lru_cache(maxsize=64)
 def _capability(device: int) -> int:
     return int(cupy().cuda.Device(device).compute_capability)
+
+
+@lru_cache(maxsize=4096)
+def _fits(problem: Problem) -> bool:
+    """Whether coordinates and offsets within the weight are small numbers."""
+    channels = max(problem.C, problem.O) * problem.window.kernel[0] * problem.window.kernel[1]
+    return max(_reach(problem.window), channels) < FARTHEST
 
 
 def _reach(window: Window) -> int:
