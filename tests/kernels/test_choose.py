@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import minifcn as mf
 import minifcn.functional as F
 from minifcn import Window
+from minifcn.kernels.forced import forced
 from minifcn.kernels.numpy_kernels import conv, memory
 from minifcn.kernels.numpy_kernels.conv.choose import (
     ALGORITHMS,
@@ -19,7 +20,6 @@ from minifcn.kernels.numpy_kernels.conv.choose import (
     Problem,
     choose,
     fits,
-    forced,
 )
 
 DIRECTIONS = ("conv2d", "conv_transpose2d", "conv2d_weight")
