@@ -97,5 +97,6 @@ def views(*arrays: Array) -> list[tuple[Array, Any]]:
 
 def start(x: Array) -> Array:
     """The first element of x as an array of its own, for kernels that are given a View too."""
-    made: Array = cupy().ndarray((1,), x.dtype, memptr=x.data)
+    xp = cupy()  # an empty view may begin beyond the end of its memory
+    made: Array = xp.ndarray((1,), x.dtype, memptr=x.data) if x.size else xp.empty(0, x.dtype)
     return made
