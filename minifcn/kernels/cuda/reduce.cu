@@ -15,7 +15,6 @@
 // Bytes   x read once, y written once
 // REAL, OUT  the types of x and y;   TOTAL  see sums.cuh
 // Builds  REAL=floating OUT=REAL|double TOTAL=double
-// Builds  REAL=half16|bfloat16 OUT=float TOTAL=double
 // Builds  REAL=double OUT=float|half16|bfloat16 TOTAL=double
 // Builds  REAL=half16|bfloat16 OUT=float TOTAL=double
 // Builds  REAL=int64|int32|int16|int8|bool OUT=int64 TOTAL=int64
