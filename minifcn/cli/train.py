@@ -47,8 +47,8 @@ PIXELS = 64_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments; defaults are those of train.recipe.Recipe."""
+    from ..train.precision import PRECISIONS
     from ..train.recipe import Recipe
-    from ..train.refuse import PRECISIONS
 
     def option(name: str, kind: Any, text: str, metavar: str = "N") -> None:
         default = getattr(Recipe, name.replace("-", "_"), None)

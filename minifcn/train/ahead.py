@@ -23,6 +23,7 @@ from ..core import Tensor, as_tensor
 from ..device import Array, to_device
 from ..modes import no_grad
 from .graphs import Parts, Written, why_not
+from .precision import casting, tensor_cores
 from .step import backward_of_penalty, check_finite, skipped, step
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Ahead:
         """Within it work goes to a stream of its own, and products have the wanted precision."""
         from ..kernels.cupy_kernels.capture import own_stream
 
-        with own_stream() as self.stream:
+        with own_stream() as self.stream, tensor_cores(self.trainer.precision):
             yield
 
     def now(self, x: Any, target: Any) -> float:
@@ -123,7 +124,8 @@ class Ahead:
         t = self.trainer
         t.optimizer.zero_grad()
         self.watch.keep()
-        loss = t.loss(t.model(x), target)
+        with casting(t.precision):
+            loss = t.loss(t.model(x), target)
         self.watch.judge(loss.data)
         loss.backward(retain_graph=False)
         backward_of_penalty(t)

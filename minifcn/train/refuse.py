@@ -8,8 +8,7 @@ from ..data import Loader
 from ..nn import Module
 from ..shapes import flag, one_of, whole
 from .communicator import Communicator
-
-PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
+from .precision import PRECISIONS
 
 
 def check(

@@ -9,6 +9,7 @@ from ..core import Tensor, as_tensor
 from ..device import Array, to_device, to_host
 from .gradients import backward, combine
 from .loss import weight_of
+from .precision import casting
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -19,8 +20,9 @@ def step(trainer: Trainer, x: Any, target: Any) -> float:
     model, team = trainer.model, trainer.team
     trainer.optimizer.zero_grad()
     before = [(buffer, buffer.numpy().copy()) for buffer in model.buffers()]
-    output = model(as_tensor(x))
-    loss = trainer.loss(output, target) if len(x) or team.size == 1 else None
+    with casting(trainer.precision):
+        output = model(as_tensor(x))
+        loss = trainer.loss(output, target) if len(x) or team.size == 1 else None
     value, part = (math.nan, 0.0) if loss is None else (float(loss.item()), 1.0)
     if team.size > 1:
         weight = 0.0 if loss is None else weight_of(trainer.loss, target)

@@ -346,3 +346,16 @@ def test_impossible_wishes_are_refused(device):
     model[0].to("cpu")
     with pytest.raises(ValueError, match="parameters of the model are on cpu and cuda"):
         Trainer(model, SGD(list(model.parameters())), Loader(Squares(2), 1), epochs=1)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "float16", "bfloat16"])
+def test_low_precision_learns_the_same_within_its_rounding(device, precision):
+    low, other = (make(device, precision=precision, graph=g, model=net(0.0)) for g in (None, False))
+    exact = make(device, model=net(0.0))
+    low.fit(), other.fit(), exact.fit()
+    assert low.graph_reason == "" and low.ahead.recorded is not None
+    assert low.losses == other.losses and low.losses != exact.losses
+    assert_same(weights(low), weights(other))
+    np.testing.assert_allclose(low.losses, exact.losses, atol=0.05)
+    assert all(p.dtype == np.float32 for p in low.model.parameters())
+    assert mf.get_float32_matmul_precision() == "highest"
