@@ -20,7 +20,8 @@ import numpy as np
 from ..device import is_bfloat16
 from ..device import of as device_of
 
-ON_CPU = ("cast", "move", "backward", "setitem")  # what the CPU does with bfloat16: it converts and copies
+# what the CPU does with bfloat16: it converts and copies
+ON_CPU = ("cast", "astype", "move", "to", "backward", "setitem")
 
 
 def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = False) -> Any:

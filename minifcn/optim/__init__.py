@@ -3,10 +3,11 @@
 from . import schedule
 from .clip import clip_grad_norm
 from .groups import groups
+from .scaler import GradScaler
 from .schedule import Constant, Cosine, OneCycle, Poly, Step, Warmup
 from .sgd import SGD
 
 __all__ = [
-    "SGD", "Constant", "Cosine", "OneCycle", "Poly", "Step", "Warmup", "clip_grad_norm", "groups",
-    "schedule",
+    "SGD", "Constant", "Cosine", "GradScaler", "OneCycle", "Poly", "Step", "Warmup",
+    "clip_grad_norm", "groups", "schedule",
 ]  # fmt: skip
