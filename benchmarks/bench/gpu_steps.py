@@ -79,6 +79,7 @@ def minifcn_side(net: Net, precision: str) -> Side:
 
     def loss() -> float:
         with ahead.running():
+            ahead.read()
             return ahead.now(x, target)
 
     return step, wait, loss
