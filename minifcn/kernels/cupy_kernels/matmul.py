@@ -7,9 +7,10 @@ from math import prod
 import numpy as np
 
 from ...device import Array, cupy
+from .elementwise import cast, floating
 from .launch import program
 from .memory import in_c_order
-from .tiles import tile_for, vector
+from .tiles import SMALL, tile_for, vector
 from .views import broadcast_to
 
 
@@ -19,8 +20,6 @@ def matmul(a: Array, b: Array) -> Array:
     In C order. A transposed view is read as it lies, any other view is copied first.
     """
     if a.dtype != b.dtype:
-        from .elementwise import cast
-
         dtype = np.result_type(a.dtype, b.dtype)
         a, b = cast(a, dtype.name), cast(b, dtype.name)
     M, K, N = *a.shape[-2:], b.shape[-1]
@@ -30,6 +29,8 @@ def matmul(a: Array, b: Array) -> Array:
     count = prod(batch)
     vectors = vector(a, K if a_rows else M), vector(b, N if b_rows else K)
     tile = tile_for(M, N, count, a.dtype, vectors)
+    if not floating(a.dtype):  # seldom: one build for each dtype is enough
+        vectors, tile = (1, 1), SMALL[0]
     run = program(
         "matmul",
         REAL=a.dtype,

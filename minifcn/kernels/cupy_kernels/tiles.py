@@ -48,7 +48,7 @@ def tile_for(rows: int, columns: int, batch: int, dtype: Any, vectors: tuple[int
     Only what has the registers comes into question: 8 bytes take two of them, and who reads one
     element at a time keeps more addresses.
     """
-    tiles = SMALL
+    tiles: tuple[Tile, ...] = SMALL
     if dtype.itemsize < 8:
         tiles += VECTOR if vectors == (4, 4) else SINGLE
 
