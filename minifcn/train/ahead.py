@@ -24,7 +24,7 @@ from ..device import Array, to_device
 from ..modes import no_grad
 from .graphs import Parts, Written, why_not
 from .precision import casting, tensor_cores
-from .step import backward_of_penalty, check_finite, skipped, step
+from .step import backward_of_penalty, check_finite, move, skipped, step
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -116,7 +116,9 @@ class Ahead:
         t.losses.append(loss)
         if not math.isnan(loss):
             self.flags, self._kept_in = Flags(), kept_in
-            self.watch = Watch([b.data for b in t.model.buffers()], self.read_every)
+            kept = [b.data for b in t.model.buffers()]
+            kept += [] if t.scaler is None else t.scaler.arrays()
+            self.watch = Watch(kept, self.read_every)
             self.parts = Parts.of(t)
 
     def _step(self, x: Tensor, target: Array) -> None:
@@ -127,9 +129,9 @@ class Ahead:
         with casting(t.precision):
             loss = t.loss(t.model(x), target)
         self.watch.judge(loss.data)
-        loss.backward(retain_graph=False)
+        (loss if t.scaler is None else t.scaler.scale(loss)).backward(retain_graph=False)
         backward_of_penalty(t)
-        t.optimizer.step(self.factor, skip=self.watch.skip)
+        move(t, self.factor, self.watch.skip)
         self.watch.put_back()
 
     def _record(self, x: Any, target: Any) -> None:
@@ -153,6 +155,8 @@ class Ahead:
                 self.reason = "the step makes parameters, buffers or momentum anew"
         if self.reason:
             t.model.load_random_state(random)
+            if t.scaler is not None:
+                t.scaler._overflow = None  # one that was never computed
             t.say(f"no CUDA graph: {self.reason}; the steps are sent operator by operator")
             return
         written.end()

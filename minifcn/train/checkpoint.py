@@ -1,7 +1,7 @@
 """checkpoint: all that a run needs to go on bit for bit, in one safetensors file.
 
 model/...       parameters and buffers        optimizer/...   momentum buffers
-losses          one per batch so far          meta            epoch, batch, history, random
+losses          one per batch so far          meta            epoch, batch, history, random, scaler
 
 `random` has the streams of every process by rank (dropout); all else is the same for all of them.
 """
@@ -54,6 +54,7 @@ def state(trainer: Trainer) -> tuple[Arrays, dict[str, Any]]:
         "seconds": trainer.seconds,
         "history": trainer.history,
         "optimizer": options,
+        "scaler": None if trainer.scaler is None else trainer.scaler.state_dict(),
         "random": [trainer.model.random_state(), *trainer.streams[1:]],
     }
     return arrays, meta
@@ -63,6 +64,8 @@ def assume(trainer: Trainer, arrays: Arrays, meta: dict[str, Any]) -> None:
     """Set the trainer to a state, with the random streams of its rank."""
     trainer.model.load_state_dict(_below("model/", arrays))
     trainer.optimizer.load_state_dict(_below("optimizer/", arrays), meta["optimizer"])
+    if trainer.scaler is not None and meta.get("scaler"):
+        trainer.scaler.load_state_dict(meta["scaler"])
     trainer.losses = [float(loss) for loss in arrays["losses"]]
     trainer.epoch, trainer.batch = meta["epoch"], meta["batch"]
     trainer.skipped, trainer.seconds = meta["skipped"], meta["seconds"]

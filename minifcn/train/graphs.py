@@ -28,14 +28,15 @@ class Parts:
         model, optimizer = trainer.model, trainer.optimizer
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         tensors = [*model.parameters(), *model.buffers(), *parameters]
-        momentum = optimizer.momentum_arrays()
+        state = optimizer.momentum_arrays()
+        state += [] if trainer.scaler is None else trainer.scaler.arrays()
         settings = [(m, m.training) for m in model.modules()]
         settings += [(p, p.requires_grad) for p in parameters]
         options = [
             {name: value for name, value in group.items() if name not in FREE}
             for group in optimizer.param_groups
         ]
-        return Parts((*(t.data for t in tensors), *momentum), (settings, options, trainer.loss))
+        return Parts((*(t.data for t in tensors), *state), (settings, options, trainer.loss))
 
     def same(self, other: Parts) -> bool:
         """Whether a graph made with one is right with the other."""

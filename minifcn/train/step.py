@@ -32,11 +32,14 @@ def step(trainer: Trainer, x: Any, target: Any) -> float:
             buffer.copy_(to_device(values, buffer.device))
         return skipped(trainer, trainer.step_count)
     check_finite(value, trainer.step_count)
-    backward(loss, output, part)
+    if trainer.scaler is None:
+        backward(loss, output, part)
+    elif loss is not None:  # on a GPU: one process
+        trainer.scaler.scale(loss).backward(retain_graph=False)
     if team.rank == 0:
         backward_of_penalty(trainer)
     trainer.sum_gradients(team)
-    trainer.optimizer.step(trainer.schedule(trainer.step_count))
+    move(trainer, trainer.schedule(trainer.step_count))
     return value
 
 
@@ -44,7 +47,17 @@ def backward_of_penalty(trainer: Trainer) -> None:
     """Add the gradients of what the regularizers of the layers ask for."""
     penalty = trainer.model.regularization()
     if isinstance(penalty, Tensor) and penalty.requires_grad:
-        penalty.backward(retain_graph=False)
+        scaled = penalty if trainer.scaler is None else trainer.scaler.scale(penalty)
+        scaled.backward(retain_graph=False)
+
+
+def move(trainer: Trainer, factor: float, skip: Array | None = None) -> None:
+    """Change the parameters, unless `skip`, which the device knows, is not 0."""
+    if trainer.scaler is None:
+        trainer.optimizer.step(factor, skip=skip)
+    else:
+        trainer.scaler.step(trainer.optimizer, factor, skip=skip)
+        trainer.scaler.update()
 
 
 def check_finite(loss: float, number: int) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 from ..data import Loader
 from ..device import Array
 from ..nn import Module
-from ..optim import SGD
+from ..optim import SGD, GradScaler
 from ..optim.schedule import Constant, Schedule
 from .ahead import READ_EVERY, Ahead
 from .checkpoint import restore, spread, store
@@ -102,6 +102,7 @@ class Trainer:
         self.team: Communicator = communicator or One()
         self.streams: list[dict[str, Any]] = []  # of random numbers, by rank, see streams.py
         self.precision = precision
+        self.scaler = GradScaler() if precision == "float16" else None
         self.ahead = Ahead(self, graph, read_every) if device == "cuda" else None
         self.sum_gradients = GradientSum(p for g in optimizer.param_groups for p in g["params"])
 

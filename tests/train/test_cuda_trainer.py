@@ -9,7 +9,7 @@ import pytest
 import minifcn as mf
 from minifcn import nn
 from minifcn.data import Classes, Loader
-from minifcn.optim import SGD
+from minifcn.optim import SGD, GradScaler
 from minifcn.optim.schedule import Poly
 from minifcn.train import trainer as trainer_module
 from minifcn.train.interrupt import Interrupt
@@ -203,9 +203,11 @@ def test_parameters_that_are_not_finite_are_an_error(device):
         trainer.fit()
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 6, 11])
-def test_a_stopped_run_goes_on_bit_for_bit(device, tmp_path, monkeypatch, stop_after):
-    whole = make(device)
+@pytest.mark.parametrize(
+    "stop_after, precision", [(1, "float32"), (2, "float32"), (6, "float32"), (11, "float16")]
+)
+def test_a_stopped_run_goes_on_bit_for_bit(device, tmp_path, monkeypatch, stop_after, precision):
+    whole = make(device, precision=precision)
     whole.fit()
     asked = []
 
@@ -215,7 +217,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(device, tmp_path, monkeypatch, stop_a
             return self
 
     monkeypatch.setattr(trainer_module, "Interrupt", Stop)
-    broken = make(device, tmp_path)
+    broken = make(device, tmp_path, precision=precision)
     send, done = broken.ahead.send, []
 
     def counted(x, target):
@@ -227,7 +229,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(device, tmp_path, monkeypatch, stop_a
     broken.fit()
     assert len(broken.losses) == stop_after
 
-    other = make(device, tmp_path, model=net(seed=9))
+    other = make(device, tmp_path, model=net(seed=9), precision=precision)
     assert other.resume()
     other.fit()
     assert_same(weights(whole), weights(other))
@@ -359,3 +361,30 @@ def test_low_precision_learns_the_same_within_its_rounding(device, precision):
     np.testing.assert_allclose(low.losses, exact.losses, atol=0.05)
     assert all(p.dtype == np.float32 for p in low.model.parameters())
     assert mf.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_float16_scales_its_loss_and_leaves_out_what_overflows(device, graph):
+    trainer = make(device, precision="float16", graph=graph, model=net(0.0))
+    trainer.scaler = GradScaler(init_scale=2.0**40, growth_interval=4)
+    scales = []
+    for x, target in list(trainer.loader.epoch(0)) * 10:
+        before = weights(trainer)
+        trainer.step(x, target)
+        same = all((before[name] == array).all() for name, array in weights(trainer).items()
+                   if name.endswith(("weight", "bias")) and name in before)  # fmt: skip
+        scales.append((trainer.scaler.get_scale(), same))
+    assert (trainer.ahead.recorded is not None) == graph
+    overflows = [s for (s, _), (t, _) in zip(scales, scales[1:], strict=False) if t < s]
+    assert len(overflows) > 3 and max(s for s, _ in scales[20:]) > min(s for s, _ in scales)
+    for (one, _), (other, same) in zip(scales, scales[1:], strict=False):
+        assert (other < one) == same
+
+
+def test_a_batch_that_does_not_count_is_no_good_step_of_the_scaler(device):
+    pictures = Squares(6, void=(3,))
+    trainer = make(device, dataset=pictures, batch=1, precision="float16", epochs=1)
+    trainer.loader = Loader(pictures, 1, shuffle=False)
+    trainer.scaler = GradScaler(init_scale=4.0)
+    trainer.fit()
+    assert trainer.skipped == 1 and trainer.scaler.state_dict()["good_steps"] == 5
