@@ -140,11 +140,12 @@ def steps(quick: bool, rounds: int, only: list[str] | None, **_: Any) -> Result:
     for net in gpu_nets.NETS.values():
         if only and net.name not in only:
             continue
-        result = gpu_steps.train(net.small() if quick else net, rounds, 2 if quick else 20)
+        shaped = net.small() if quick else net
+        result = gpu_steps.train(shaped, rounds, 2 if quick else 20)
         found[net.name] = result
         for side, took in result["ms"].items():
             row = result["ratios"].get(side, {})
-            rows.append([f"{net.name}, {side}", took, net.batch / took * 1e3, row.get("eager"),
+            rows.append([f"{net.name}, {side}", took, shaped.batch / took * 1e3, row.get("eager"),
                          row.get("eager autocast"), row.get("compiled")])  # fmt: skip
         verdicts += [] if quick else gpu_steps.verdicts(net.name, result)
     print(table(("step", "ms", "images/s", "/ eager", "/ eager autocast", "/ compiled"), rows))

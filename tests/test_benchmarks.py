@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,34 @@ def run(script: str, *arguments: str, torch: bool = False) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+GPU_PARTS = {  # part of gpu.py: (arguments, what its table must name)
+    "ceilings": ((), ("matrix product", "bfloat16", "copy")),
+    "layers": (("--only", "B 3"), ("B 3 to 32 at 128, tf32", "weight")),
+    "steps": (("--only", "A"), ("A, minifcn float32", "A, minifcn bfloat16")),
+    "memory": (("--only", "A"), ("A, minifcn float32", "MiB")),
+    "inference": ((), ("batch 1, minifcn float16",)),
+}
+QUICK_PARTS = {"ceilings", "steps"}
+
+
+@pytest.mark.parametrize(
+    "part", [p if p in QUICK_PARTS else pytest.param(p, marks=pytest.mark.slow) for p in GPU_PARTS]
+)
+def test_part_of_the_gpu_runs_on_the_device_of_the_tests(
+    part: str, tmp_path: Path, capsys: Any, monkeypatch: Any, cuda: Any
+) -> None:
+    """As on a GPU, but for the time it takes: with nobody to watch."""
+    path, (more, words) = tmp_path / "result.json", GPU_PARTS[part]
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    arguments = ["--part", part, "--quick", "--json", str(path), *more]
+    monkeypatch.setattr(sys, "argv", ["benchmarks/gpu.py", *arguments])
+    monkeypatch.setitem(sys.modules, "torch", None)
+    runpy.run_path(str(BENCHMARKS / "gpu.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in words), printed
+    assert json.loads(path.read_text(encoding="utf-8"))["part"] == part
 
 
 SCRIPTS = {  # what its table must name
