@@ -38,16 +38,17 @@ def adjoint_check(
     """
     function("adjoint_check", "fn", fn)
     given = inputs if isinstance(inputs, (tuple, list)) else [inputs]
-    first, others = as_tensor(given[0]), [as_tensor(x) for x in given[1:]]
+    placed = [to_device(x, None) if isinstance(x, np.ndarray) else x for x in given]
+    first, *others = [as_tensor(x) for x in placed]
     device = first.device
     name, rng = name_of(fn), np.random.default_rng(seed)
     x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))
 
-    def placed(values: Any) -> Tensor:
+    def there(values: Any) -> Tensor:
         return Tensor(to_device(np.asarray(values), device))
 
     def f(values: Array) -> Array:
-        return to_host(fn(placed(values), *others).data)
+        return to_host(fn(there(values), *others).data)
 
     ax, az = f(x), f(z)
     y = rng.standard_normal(ax.shape)
@@ -57,10 +58,10 @@ def adjoint_check(
         words = f"not linear: f(2x + z) and 2 f(x) + f(z) differ by {bent:.3g}"
         raise GradientError(name, Finding(1, "input 0", None, float("nan"), float("nan"), words))
     if adjoint is None:
-        leaf = Tensor(placed(elsewhere).data, requires_grad=True)
-        back = to_host(grad(fn(leaf, *others), leaf, placed(y))[0].data)
+        leaf = Tensor(there(elsewhere).data, requires_grad=True)
+        back = to_host(grad(fn(leaf, *others), leaf, there(y))[0].data)
     else:
-        back = to_host(adjoint(placed(y), *others).data)
+        back = to_host(adjoint(there(y), *others).data)
     left, right = float(np.vdot(ax, y)), float(np.vdot(x, back))
     if not abs(left - right) <= limit * float(np.linalg.norm(y)):
         words = "not the adjoint: <A x, y> is the numeric value, <x, A* y> the analytic"

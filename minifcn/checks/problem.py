@@ -138,7 +138,7 @@ def _bound(value: Any, name: str, found: list[Variable]) -> Any:
     if isinstance(value, (list, tuple)) and any(isinstance(v, (Tensor, np.ndarray)) for v in value):
         return type(value)(_bound(v, f"{name}[{k}]", found) for k, v in enumerate(value))
     if isinstance(value, np.ndarray):
-        value = Tensor(value)
+        value = Tensor(to_device(value, None))
     if not isinstance(value, Tensor) or not is_floating(value.dtype):
         return value
     if not (value.requires_grad and value.is_leaf):
