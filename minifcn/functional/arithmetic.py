@@ -24,6 +24,7 @@ from ..samples import Uniform, draw
 from ..shapes import Shape, shown
 from .broadcast import broadcast_shapes, broadcast_to
 from .cast import cast, promoted
+from .precision import widened
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def div(a: Any, b: Any) -> Tensor:
     if right:
         return _with_number("div", Scale, 1 / right, a)
     if left is not None and right is None:
-        return _with_number("div", Scale, left, Pow(-1)(_fractions(as_tensor(b))))
+        return _with_number("div", Scale, left, Pow(-1)(_fractions(widened(as_tensor(b)))))
     a = _fractions(as_tensor(a))
     if right is not None:
         b = tensor(right, dtype=a.dtype, device=a.device)  # 0
@@ -269,7 +270,7 @@ def pow(x: Tensor | Array, exponent: float) -> Tensor:
     p = _number(exponent)
     if p is None:
         raise TypeError(f"pow: exponent is {shown(exponent)}, expected a number")
-    return _with_number("pow", Pow, p if p >= 0 else float(p), x)
+    return _with_number("pow", Pow, p if p >= 0 else float(p), widened(as_tensor(x)))
 
 
 def sqrt(x: Tensor) -> Tensor:

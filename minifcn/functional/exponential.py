@@ -25,6 +25,7 @@ from ..device import Array, is_floating
 from ..samples import Separated, Uniform, draw
 from ..shapes import Shape, real
 from .compare import gt
+from .precision import widened
 from .select import where
 
 
@@ -169,7 +170,7 @@ def exp(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    return Exp()(floating("exp", x))
+    return Exp()(widened(floating("exp", x)))
 
 
 def log(x: Tensor) -> Tensor:
@@ -177,7 +178,7 @@ def log(x: Tensor) -> Tensor:
 
     Shape   x: any -> y: same
     """
-    return Log()(floating("log", x))
+    return Log()(widened(floating("log", x)))
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -209,7 +210,7 @@ def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     >>> softplus(mf.tensor([-1000.0, 1000.0])).tolist()
     [0.0, 1000.0]
     """
-    x = floating("softplus", x)
+    x = widened(floating("softplus", x))
     beta, threshold = real("softplus", "beta", beta), real("softplus", "threshold", threshold)
     if beta == 0:
         raise ValueError("softplus: beta is 0, expected another number")
