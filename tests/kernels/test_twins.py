@@ -8,54 +8,62 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from minifcn.kernels import numpy_kernels, reference
+from minifcn.kernels import cupy_kernels, numpy_kernels, reference
+
+TWINS = {"numpy": numpy_kernels, "cupy": cupy_kernels}
+every_twin = pytest.mark.parametrize("twin", TWINS)
 
 
 def families(twin: ModuleType) -> dict[str, ModuleType]:
-    """Every module of a twin that offers kernels."""
-    found = {}
-    for info in pkgutil.iter_modules(twin.__path__):
-        module = importlib.import_module(f"{twin.__name__}.{info.name}")
-        if info.name not in NOT_KERNELS:
-            found[info.name] = module
-    return found
+    """Every module of a twin that may offer kernels, in __all__."""
+    return {
+        info.name: importlib.import_module(f"{twin.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(twin.__path__)
+        if info.name not in NOT_KERNELS
+    }
 
 
-NOT_KERNELS = {"memory", "threads", "workspace"}  # how the fast twin works; loops need none
+NOT_KERNELS = {"memory", "threads", "workspace"}  # what they offer is for users of the memory
 
+
+FAMILIES = {name for name, module in families(reference).items() if module.__all__}
 NAMES = sorted({n for f in families(reference).values() for n in f.__all__})
 
 
-def test_both_twins_have_the_same_families() -> None:
-    assert set(families(numpy_kernels)) >= {f for f, m in families(reference).items() if m.__all__}
+@every_twin
+def test_all_twins_have_the_same_families(twin: str) -> None:
+    assert set(families(TWINS[twin])) >= FAMILIES
 
 
-def test_both_twins_export_the_same_names() -> None:
-    fast = {n for f in families(numpy_kernels).values() for n in getattr(f, "__all__", ())}
-    assert fast == set(NAMES)
+@every_twin
+def test_all_twins_export_the_same_names(twin: str) -> None:
+    assert set(NAMES) <= set(vars(TWINS[twin]))
+    offered = {n for f in families(TWINS[twin]).values() for n in getattr(f, "__all__", ())}
+    assert offered == set(NAMES), "and no more"
 
 
-@pytest.mark.parametrize("family", families(reference))
-def test_a_family_offers_the_same_in_both(family: str) -> None:
-    fast = families(numpy_kernels).get(family)
-    assert set(fast.__all__ if fast else ()) == set(families(reference)[family].__all__)
+@every_twin
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_family_offers_the_same_in_all(family: str, twin: str) -> None:
+    assert set(families(TWINS[twin])[family].__all__) == set(families(reference)[family].__all__)
 
 
+@every_twin
 @pytest.mark.parametrize("name", NAMES)
-def test_a_kernel_has_the_same_parameters_in_both(name: str) -> None:
+def test_a_kernel_has_the_same_parameters_in_all(name: str, twin: str) -> None:
     """Names, order and defaults; the annotations may differ."""
 
-    def parameters(twin: ModuleType) -> list[tuple[str, object, object]]:
-        signature = inspect.signature(getattr(twin, name))
+    def parameters(module: ModuleType) -> list[tuple[str, object, object]]:
+        signature = inspect.signature(getattr(module, name))
         return [(p.name, p.kind, p.default) for p in signature.parameters.values()]
 
-    assert parameters(numpy_kernels) == parameters(reference)
+    assert parameters(TWINS[twin]) == parameters(reference)
 
 
 def test_the_loops_share_no_code_with_what_they_judge() -> None:
     for module in families(reference).values():
         source = inspect.getsource(module)
-        assert "numpy_kernels" not in source
+        assert "numpy_kernels" not in source and "cupy_kernels" not in source
 
 
 def test_infinite_numbers_warn_nowhere_outside_of_operators() -> None:
