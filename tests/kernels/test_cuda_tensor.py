@@ -104,7 +104,8 @@ def windows(draw: st.DrawFn) -> Window:
         H = max(s * (P - 1) + span(K, d) - p - draw(st.integers(-1, 3)) + rest % s, 1)
         axes.append((H, P, K, s, d, p))
     pairs: Any = zip(*axes, strict=True)
-    return Window(*pairs, groups=draw(st.integers(1, 3)))
+    image, out, kernel, stride, dilation, pad = pairs
+    return Window(image, out, kernel, stride, dilation, pad, draw(st.integers(1, 3)))
 
 
 CHANNELS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 12, 16, 24, 33])
