@@ -57,17 +57,16 @@ class GradScaler:
         self.growth_factor = real("GradScaler", "growth_factor", growth_factor, 1)
         self.backoff_factor = real("GradScaler", "backoff_factor", backoff_factor, 0, 1)
         self.growth_interval = whole("GradScaler", "growth_interval", growth_interval, 1)
-        self._put(_positive("init_scale", init_scale), 0, "cpu")
+        scale = np.array([_positive("init_scale", init_scale)], np.float32)
+        self._scale = tensor(scale, device="cpu")
+        self._good_steps = tensor(np.zeros(1, np.int32), device="cpu")
         self._overflow: Array | None = None  # of the steps since the last update
-
-    def _put(self, scale: float, good_steps: int, device: str) -> None:
-        self._scale = tensor(np.array([scale], np.float32), device=device)
-        self._good_steps = tensor(np.array([good_steps], np.int32), device=device)
 
     def _follow(self, device: str) -> None:
         """Live on `device` from now on."""
         if self._scale.device != device:
-            self._put(self.get_scale(), self._good_steps.item(), device)
+            self._scale = tensor(self._scale.numpy(), device=device)
+            self._good_steps = tensor(self._good_steps.numpy(), device=device)
 
     def arrays(self) -> list[Array]:
         """What changes from step to step, as it lies on its device."""
@@ -139,7 +138,8 @@ class GradScaler:
         made = GradScaler(state["scale"], *(state[name] for name in NUMBERS))  # type: ignore[arg-type] # it checks
         good_steps = whole("GradScaler", "good_steps", state["good_steps"], 0)
         vars(self).update({name: getattr(made, name) for name in NUMBERS})
-        self._put(made.get_scale(), good_steps, self._scale.device)
+        self._scale.fill_(made.get_scale())  # in place: a captured step knows the address
+        self._good_steps.fill_(good_steps)
         self._overflow = None
 
 
