@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..core import Tensor, as_tensor
 from ..device import Array, to_device
 from ..modes import no_grad
-from .graphs import Parts, Written, why_not
+from .graphs import Host, Parts, Written, why_not
 from .precision import casting, tensor_cores
 from .step import backward_of_penalty, check_finite, move, skipped, step
 
@@ -140,8 +140,9 @@ class Ahead:
         from ..kernels.cupy_kernels.transfer import Feed
 
         t = self.trainer
-        random, written = t.model.random_state(), Written(t)
         feeds = Feed(x.shape, x.dtype), Feed(target.shape, target.dtype)
+        t.optimizer.zero_grad()
+        host, written = Host(t), Written(t)
         try:
             recorded = Recorded(
                 lambda: self._step(Tensor(feeds[0].array), feeds[1].array), self.stream
@@ -149,14 +150,9 @@ class Ahead:
         except Exception as error:  # whatever it is: without a graph it happens again, or not
             self.reason = why_not(error)
         else:
-            if t.model.random_state() != random:
-                self.reason = "the model draws random numbers on the host"
-            elif self.parts is None or not Parts.of(t).same(self.parts):
-                self.reason = "the step makes parameters, buffers or momentum anew"
+            self.reason = host.changed()
         if self.reason:
-            t.model.load_random_state(random)
-            if t.scaler is not None:
-                t.scaler._overflow = None  # one that was never computed
+            host.restore()
             t.say(f"no CUDA graph: {self.reason}; the steps are sent operator by operator")
             return
         written.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,40 @@ class Written:
         bump_all(self.versions, "a training step")
         for node, gradient in self.gradients:
             node.grad = gradient
+
+
+class Host:
+    """What the host knows of a training that a step could change: a graph repeats none of it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+        self.modules = [(path, m, dict(vars(m))) for path, m in trainer.model.named_modules()]
+        self.momentum = dict(trainer.optimizer._momentum)
+        self.random = trainer.model.random_state()
+
+    def changed(self) -> str:
+        """What is no longer as it was, in words; "" if all is."""
+        if pickle.dumps(self.trainer.model.random_state()) != pickle.dumps(self.random):
+            return "the model draws random numbers on the host"
+        for path, module, before in self.modules:
+            now = vars(module)
+            names = [name for name in now if now[name] is not before.get(name, Host)]
+            if names:
+                where = f"layer {path}" if path else "the model"
+                return f"{where} sets its attribute {names[0]} anew in every step"
+        if self.trainer.optimizer._momentum.keys() != self.momentum.keys():
+            return "a parameter has a gradient that it did not have before"
+        return ""
+
+    def restore(self) -> None:
+        """As it was; what a capture made was never computed."""
+        for _, module, before in self.modules:
+            vars(module).clear()
+            vars(module).update(before)
+        self.trainer.optimizer._momentum = dict(self.momentum)
+        self.trainer.model.load_random_state(self.random)
+        if self.trainer.scaler is not None:
+            self.trainer.scaler._overflow = None
 
 
 def why_not(error: Exception) -> str:

@@ -198,13 +198,13 @@ class Trainer:
                 if save:
                     self.save()
                     saved = time.monotonic()
+        if self.ahead is not None:
+            self.ahead.read()
         self.seconds += time.monotonic() - began
         self._end_epoch(title, time.monotonic() - began)
         return False
 
     def _end_epoch(self, title: str, seconds: float) -> None:
-        if self.ahead is not None:
-            self.ahead.read()
         recent = [loss for loss in self.losses[-len(self.loader) :] if not math.isnan(loss)]
         row: dict[str, Any] = {
             "epoch": self.epoch + 1,

@@ -27,6 +27,7 @@ class Recorded:
     def __init__(self, step: Callable[[], Any], stream: Any) -> None:
         cuda = cupy().cuda
         self.stream, self.table, self.pool = stream, Table(), cuda.MemoryPool()
+        cupy().get_default_memory_pool().free_all_blocks()  # what steps without a graph have left
         with cuda.using_allocator(self.pool.malloc), kept_in(self.table):
             stream.begin_capture()
             try:
