@@ -31,7 +31,7 @@ EXTRAS = {
     "plots": ["matplotlib>=3.8"],
     "onnx": ["onnx>=1.16"],
     # For those who work on minifcn itself.
-    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100"],
+    "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ml_dtypes>=0.5"],
     # Compiles the CUDA kernels where there is no GPU; runtime has the headers of half precision.
     "nvrtc": ["nvidia-cuda-nvrtc==13.*", "nvidia-cuda-runtime==13.*"],
     # A formatter or a type checker of another minor release judges otherwise, so these are held.
