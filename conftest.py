@@ -22,6 +22,8 @@ settings.register_profile("quick", deadline=None, derandomize=True, max_examples
 settings.register_profile("deep", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile("quick")
 
+collect_ignore = ["tests/cuda_emu/on.py"]  # to import it is to change the process
+
 SLOW_PAGE = "<!-- slow -->"  # a page with this line is run by `pytest -m slow` only
 
 
