@@ -254,6 +254,7 @@ def _fit(op: str, gy: Tensor, y: Tensor) -> Tensor:
         raise ShapeError(
             f"{op}: the gradient is {gy.shape} {gy.dtype}, expected {y.shape} {y.dtype}"
         )
+    kernels.of(op, [y.data, gy.data], ("the tensor", "the gradient"))  # on one device
     return gy
 
 
@@ -269,10 +270,15 @@ def tensor(
     """
     if isinstance(data, Tensor):
         data, device = data.numpy(), device or data.device
-    array = to_device(host_array("tensor", data, dtype), device)
-    if array.ndim == 4:  # an image or its weight: in order once, not whenever it is read
+    return Tensor(settled(host_array("tensor", data, dtype), device), requires_grad)
+
+
+def settled(array: Array, device: str | None) -> Array:
+    """A new tensor's array on its device, an image in the order in which kernels read it."""
+    array = to_device(array, device)
+    if array.ndim == 4:  # once, not whenever it is read
         array = kernels.of("tensor", [array]).settle(array)
-    return Tensor(array, requires_grad)
+    return array
 
 
 def as_tensor(value: Any) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .core import Tensor, full_like, tensor
-from .device import host_array, to_device
+from .core import Tensor, full_like, settled, tensor
+from .device import host_array
 from .shapes import Shape, real, sizes
 
 
@@ -30,7 +30,7 @@ def full(
     """
     value = host_array("full", fill_value, dtype)
     array = np.full(sizes("full", shape), value, value.dtype)
-    return Tensor(to_device(array, device), requires_grad)
+    return Tensor(settled(array, device), requires_grad)
 
 
 def zeros(

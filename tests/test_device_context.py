@@ -1,4 +1,4 @@
-"""Where tensors are made, and what is said where there is no GPU. CuPy is played by small fakes."""
+"""Where tensors are made; what is said where there is no GPU, CuPy being played by small fakes."""
 
 import sys
 from collections.abc import Iterator
@@ -68,8 +68,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_everything_is_made_where_it_is_asked_for(name: str, install: Any) -> None:
-    install(fake_cupy())
+def test_everything_is_made_where_it_is_asked_for(name: str, cuda: Any) -> None:
     make = MAKERS[name]
     assert make().device == "cpu", "unless told otherwise"
     assert make(device="cuda").device == "cuda"
@@ -91,8 +90,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_are_made_there_too(name: str, install: Any) -> None:
-    install(fake_cupy())
+def test_layers_are_made_there_too(name: str, cuda: Any) -> None:
 
     def places(layer: nn.Module) -> set[str]:
         return {t.device for t in (*layer.parameters(), *layer.buffers())}
@@ -105,8 +103,7 @@ def test_layers_are_made_there_too(name: str, install: Any) -> None:
     assert places(make(device="cuda")) == {"cuda"}
 
 
-def test_blocks_nest_and_are_left_by_errors(install: Any) -> None:
-    install(fake_cupy())
+def test_blocks_nest_and_are_left_by_errors(cuda: Any) -> None:
     outside = mode.device
     with pytest.raises(KeyError), mf.device("cuda"):
         with mf.device("cpu"):
@@ -116,9 +113,7 @@ def test_blocks_nest_and_are_left_by_errors(install: Any) -> None:
     assert mode.device == outside == "cpu"
 
 
-def test_a_function_can_be_decorated(install: Any) -> None:
-    install(fake_cupy())
-
+def test_a_function_can_be_decorated(cuda: Any) -> None:
     @mf.device("cuda")
     def make() -> str:
         return mf.zeros(1).device
@@ -126,8 +121,7 @@ def test_a_function_can_be_decorated(install: Any) -> None:
     assert [make(), make(), mf.zeros(1).device] == ["cuda", "cuda", "cpu"]
 
 
-def test_a_copy_of_a_tensor_stays_with_it(install: Any) -> None:
-    install(fake_cupy())
+def test_a_copy_of_a_tensor_stays_with_it(cuda: Any) -> None:
     x = mf.tensor([1.0], device="cuda")
     assert mf.tensor(x).device == "cuda"
     with mf.device("cuda"):
@@ -234,6 +228,15 @@ def test_which_types_have_fractions() -> None:
     assert [is_floating(np.dtype(d)) for d in ("f2", "f4", "f8")] == [True] * 3
     assert not any(is_floating(np.dtype(d)) for d in ("i4", "u1", "?", "V2"))
     assert [is_half(np.dtype(d)) for d in ("f2", "f4", "i2", "V2")] == [True, False, False, False]
+
+
+@with_bfloat16
+def test_an_image_in_bfloat16_is_made_converted_and_moved(device: str) -> None:
+    image = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype("f4")
+    x = mf.tensor(image, dtype="bfloat16", device=device)
+    for y in (x, x.cpu(), x.clone() if device == "cuda" else x):
+        assert y.dtype == mf.bfloat16
+        assert np.abs(y.float().numpy() - image).max() <= 2.0**-8 * np.abs(image).max()
 
 
 @with_bfloat16

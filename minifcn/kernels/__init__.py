@@ -21,7 +21,7 @@ from ..device import is_bfloat16
 from ..device import of as device_of
 
 # what the CPU does with bfloat16: it converts and copies
-ON_CPU = ("cast", "astype", "move", "to", "backward", "setitem")
+ON_CPU = ("tensor", "cast", "astype", "move", "to", "backward", "grad", "setitem")
 
 
 def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = False) -> Any:
