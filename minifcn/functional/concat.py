@@ -47,7 +47,7 @@ class Concat(Op):
 
 
 def _cut(gy: Tensor, key: tuple[range, ...]) -> Callable[[], Tensor]:
-    return lambda: GetSlice(key, gy.shape)(gy)
+    return lambda: GetSlice(key, gy.shape, True)(gy)
 
 
 def part_keys(shape: Shape, axis: int, sizes: Sequence[int]) -> list[tuple[range, ...]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..modes import mode
 from ..samples import Integers, draw
 from ..shapes import Shape
 from .key import Ranges, flat_index, read
@@ -29,10 +30,15 @@ from .reshape import permute, reshape
 
 @dataclass(frozen=True)
 class GetSlice(Op):
-    """The elements at a grid of places: one range per axis, of any step."""
+    """The elements at a grid of places: one range per axis, of any step.
+
+    A view, through which one may write into x; or `settled` in the order that kernels read best, for
+    graphs: there several operators read it, and nobody writes.
+    """
 
     key: Ranges
     src: Shape
+    settled: bool = False
     linear = True
     views = True
 
@@ -41,6 +47,8 @@ class GetSlice(Op):
 
     def forward(self, k: Any, x: Array) -> Array:
         y: Array = k.get_slice(x, self.key)
+        if self.settled:
+            y = k.settle(y)
         return y
 
     def vjp(self, gy: Tensor) -> tuple[Tensor]:
@@ -49,7 +57,11 @@ class GetSlice(Op):
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
         yield GetSlice((range(1, 4, 2), range(3)), (5, 3)), draw("5 3")
-        yield GetSlice((range(1), range(4, -1, -2), range(1, 4)), (2, 5, 4)), draw("2 5 4")
+        yield GetSlice((range(1), range(4, -1, -2), range(1, 4)), (2, 5, 4), True), draw("2 5 4")
+        yield (
+            GetSlice((range(2), range(1, 3), range(4), range(5)), (2, 3, 4, 5), True),
+            draw("2 3 4 5"),
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class PutSlice(Op):
         return x
 
     def vjp(self, gx: Tensor) -> tuple[Tensor]:
-        return (GetSlice(self.key, self.dst)(gx),)
+        return (GetSlice(self.key, self.dst, True)(gx),)
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
@@ -150,7 +162,7 @@ def get_slice(x: Tensor, key: Ranges) -> Tensor:
     """
     if key == tuple(range(size) for size in x.shape):
         return x
-    return GetSlice(key, x.shape)(x)
+    return GetSlice(key, x.shape, mode.recording and x.requires_grad)(x)
 
 
 def _take(x: Tensor, arrays: dict[int, Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from ...device import Array, cupy
 from ...shapes import Shape
 from .launch import THREADS, blocks, program, word
-from .memory import empty, in_c_order, packed, put, start
+from .memory import empty, in_c_order, put, start
 from .structs import grid_struct, view_struct
 
 __all__: list[str] = []  # structure.py offers them
@@ -42,13 +42,10 @@ def permute(x: Array, axes: Sequence[int]) -> Array:
 
 
 def get_slice(x: Array, key: Sequence[range]) -> Array:
-    """The elements at the places of `key`, one range per axis: a view.
-
-    Parts of an image are brought into our order at once: its readers would do so one by one.
-    """
+    """The elements at the places of `key`, one range per axis: a view."""
     slices = (slice(r.start, r.stop if r.stop >= 0 else None, r.step) for r in key)
     y: Array = x[(*slices, Ellipsis)]
-    return packed(y) if y.ndim == 4 else y
+    return y
 
 
 def reshape(x: Array, shape: Shape) -> Array:
