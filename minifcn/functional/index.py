@@ -32,8 +32,8 @@ from .reshape import permute, reshape
 class GetSlice(Op):
     """The elements at a grid of places: one range per axis, of any step.
 
-    A view, through which one may write into x; or `settled` in the order that kernels read best, for
-    graphs: there several operators read it, and nobody writes.
+    A view, through which one may write into x; or `settled` in the order that kernels read best,
+    for graphs: there several operators read it, and nobody writes.
     """
 
     key: Ranges
