@@ -58,8 +58,10 @@ inline void mma_bf16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[
 inline void mma_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) { emu::mma<emu::TF32>(d, a, b); }
 inline void ldmatrix_x4(unsigned (&r)[4], const void* row) { emu::ldmatrix<false>(r, row); }
 inline void ldmatrix_x4_trans(unsigned (&r)[4], const void* row) { emu::ldmatrix<true>(r, row); }
-// To nearest, halves away from zero: cvt.rna.
-inline unsigned cvt_tf32(float x) { return (emu_bits<unsigned>(x) + 0x1000u) & 0xFFFFE000u; }
+// To nearest, halves away from zero: cvt.rna. A nan stays one, also that of memory nobody wrote.
+inline unsigned cvt_tf32(float x) {
+  return x != x ? 0x7FFFE000u : (emu_bits<unsigned>(x) + 0x1000u) & 0xFFFFE000u;
+}
 
 // 16 bytes to shared memory, of which the first `bytes` are read and the others are zero.
 inline void cp_async16(void* to, const void* from, unsigned bytes) {

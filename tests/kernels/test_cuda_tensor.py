@@ -136,11 +136,13 @@ def test_columns_of_several_tiles(kind: str) -> None:
     check(sample(kind, window, 2, 72, 40), kind)
 
 
+@pytest.mark.parametrize("many", [2, 1000])
 @pytest.mark.parametrize("kind", ["bfloat16", "tf32"])
 @pytest.mark.parametrize("tile", [(64, 64)], indirect=True)
-def test_a_sum_in_parts(tile: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sum_in_parts(tile: Any, kind: str, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bias comes in once, the ReLU at the end; parts that a small phase lacks are zeros."""
     monkeypatch.setattr(tensor, "FEW", 1)
+    monkeypatch.setattr(chunks, "MANY", many)  # parts from which threads share an element
     window = Window((9, 8), (4, 4), (3, 3), (2, 2), pad=(0, 1), groups=2)
     assert tensor._forward(2, 32, 7, window, np.dtype("f4"), False).grid[1] > 1
     assert tensor._weight(2, 32, 7, window, np.dtype("f4")).grid[1] > 1

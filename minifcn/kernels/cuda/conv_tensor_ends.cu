@@ -17,7 +17,7 @@ struct alignas(16) Chunk { REAL at[CHUNK]; };
 extern "C" __global__ void widen(const REAL* x, REAL* y, int64 rows, int32 C, int32 padded) {
   const int64 i = line(), chunks = padded / CHUNK;
   if (i >= rows * chunks) return;
-  const int64 r = i / chunks, c = (i - r * chunks) * CHUNK;
+  const int64 r = divide(i, chunks), c = (i - r * chunks) * CHUNK;
   Chunk values;
 #pragma unroll
   for (int e = 0; e < CHUNK; e++) values.at[e] = c + e < C ? x[r * C + c + e] : narrow<REAL>(0);
@@ -29,13 +29,10 @@ extern "C" __global__ void widen(const REAL* x, REAL* y, int64 rows, int32 C, in
 // Launch  groups taps ceil(A / 32) ceil(padded / 32) blocks of 32 x 8
 extern "C" __global__ void turn(const REAL* x, REAL* y, int32 groups, int32 A, int32 B, int32 taps, int32 padded) {
   __shared__ REAL square[32][33];  // 33: a column crosses all banks
-  const int across = (A + 31) / 32, down = (padded + 31) / 32;
-  int64 at = blockIdx.x;
-  const int a0 = (int)(at % across) * 32;
-  at /= across;
-  const int b0 = (int)(at % down) * 32;
-  at /= down;
-  const int64 tap = at % taps, group = at / taps;
+  const unsigned across = (A + 31) / 32, down = (padded + 31) / 32;
+  const unsigned row = blockIdx.x / across, matrix = row / down;
+  const int a0 = blockIdx.x % across * 32, b0 = row % down * 32;
+  const int64 tap = matrix % taps, group = matrix / taps;
   for (int k = threadIdx.y; k < 32; k += 8) {
     const int a = a0 + threadIdx.x, b = b0 + k;
     square[k][threadIdx.x] = a < A && b < B ? x[((group * B + b) * taps + tap) * A + a] : narrow<REAL>(0);
@@ -47,20 +44,22 @@ extern "C" __global__ void turn(const REAL* x, REAL* y, int32 groups, int32 A, i
   }
 }
 
-// parts of rows of `padded` floats; y has the first C of each. The 8 threads of an element add every
-// eighth part, first to last, and the first of them adds the 8 sums.
-// Launch  ceil(rows C / 32) blocks of 32 x 8
+// parts of rows of `padded` floats; y has the first C of each. Where there are many parts, the 8 threads
+// of an element add every eighth one, first to last, and the first of them adds the 8 sums.
+// Launch  ceil(rows C / X) blocks of X x Y threads, X Y = 256, Y = 8 or 1
 extern "C" __global__ void add_parts(const float* parts, const REAL* bias, REAL* y, int64 rows, int32 C,
                                      int32 padded, int32 count, bool relu) {
-  __shared__ float sums[8][32];
-  const int64 i = (int64)blockIdx.x * 32 + threadIdx.x, r = i / C, c = i - r * C;
+  __shared__ float sums[256];
+  const int64 i = (int64)blockIdx.x * blockDim.x + threadIdx.x, r = divide(i, C), c = i - r * C;
   float sum = 0;
-  if (r < rows)
-    for (int k = threadIdx.y; k < count; k += 8) sum += parts[((int64)k * rows + r) * padded + c];
-  sums[threadIdx.y][threadIdx.x] = sum;
+  if (r < rows) {
+#pragma unroll 4
+    for (int k = threadIdx.y; k < count; k += blockDim.y) sum += parts[(k * rows + r) * padded + c];
+  }
+  sums[threadIdx.y * blockDim.x + threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y || r >= rows) return;
-  for (int k = 1; k < 8; k++) sum += sums[k][threadIdx.x];
+  for (int k = 1; k < blockDim.y; k++) sum += sums[k * blockDim.x + threadIdx.x];
   if (bias) sum += wide(bias[c]);
   y[i] = narrow<REAL>(relu && sum <= 0.f ? 0.f : sum);
 }

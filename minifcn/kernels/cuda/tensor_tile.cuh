@@ -59,8 +59,8 @@ __device__ __forceinline__ int lane() { return threadIdx.x & 31; }
 __device__ __forceinline__ int warp_row() { return threadIdx.x / 32 / (BN / WN) * WM; }     // of the block's tile
 __device__ __forceinline__ int warp_column() { return threadIdx.x / 32 % (BN / WN) * WN; }
 
-// by more of the innermost things, where `by` says them in the same radix; advance() of Odometer goes
-// round as often as a digit overflows, this does not.
+// at += by, for two places in the same three counters: at most one carry each, where Odometer::advance
+// counts as often as the last one overflows.
 __device__ __forceinline__ void add(Odometer& at, const Odometer& by, int B, int C) {
   at.a += by.a, at.b += by.b, at.c += by.c;
   if (at.c >= C) at.c -= C, at.b++;

@@ -1,4 +1,4 @@
-"""matmul: products of matrices, by cuda/matmul.cu."""
+"""matmul: products of matrices, by cuda/matmul.cu, or on tensor cores by conv/product.py."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ def matmul(a: Array, b: Array) -> Array:
 
     In C order. A transposed view is read as it lies, any other view is copied first.
     """
+    from .conv import product  # late: conv/im2col is a user of this file
+
     if a.dtype != b.dtype:
         dtype = np.result_type(a.dtype, b.dtype)
         a, b = cast(a, dtype.name), cast(b, dtype.name)
     M, K, N = *a.shape[-2:], b.shape[-1]
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    y: Array = cupy().empty((*batch, M, N), a.dtype)
     (a, a_rows), (b, b_rows) = _lying(a, batch), _lying(b, batch)
     count = prod(batch)
+    rows = a_rows or count == 1  # of all a: they lie one after another
+    if rows and prod(b.shape[:-2]) == 1 and product.takes(count * M, K, N, a.dtype):
+        a = a.reshape((count * M, K) if a_rows else (K, M))
+        b = b.reshape((K, N) if b_rows else (N, K))
+        return product.product(a, a_rows, b, b_rows).reshape(*batch, M, N)
+    y: Array = cupy().empty((*batch, M, N), a.dtype)
     vectors = vector(a, K if a_rows else M), vector(b, N if b_rows else K)
     tile = tile_for(M, N, count, a.dtype, vectors)
     if not floating(a.dtype):  # seldom: one build for each dtype is enough

@@ -13,6 +13,7 @@ from ..launch import THREADS, blocks, program
 from ..memory import dense, flat
 
 CHUNK = 16  # bytes
+MANY = 32  # parts: several threads share an element
 
 
 class Widened:
@@ -56,5 +57,6 @@ def add(
     """y = act(bias + sum of parts), of rows of C elements, which have `rest` more in the parts."""
     run = program("conv_tensor_ends", REAL=y.dtype)
     count = parts.size // max(rows * (C + rest), 1)
-    grid = blocks(y.size, 32)
-    run("add_parts", grid, (32, 8), parts, bias, flat(y), rows, C, C + rest, count, relu)
+    block = (32, 8) if count >= MANY else (256, 1)
+    grid = blocks(y.size, block[0])
+    run("add_parts", grid, block, parts, bias, flat(y), rows, C, C + rest, count, relu)

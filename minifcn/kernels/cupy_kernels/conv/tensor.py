@@ -74,11 +74,15 @@ class Plan(NamedTuple):
 
 
 def takes(problem: Problem) -> bool:
-    """Halves, and float32 where TF32 is allowed; on a card with tensor cores for them."""
-    dtype = problem.dtype
-    if not (tf32() if dtype == np.float32 else dtype.itemsize == 2 and floating(dtype)):
+    """What multiplies, on a card with tensor cores for it."""
+    if not multiplies(problem.dtype):
         return False
     return _capability(cupy().cuda.Device().id) >= OLDEST and _fits(problem)
+
+
+def multiplies(dtype: Any) -> bool:
+    """Whether it is a half, or float32 while TF32 is allowed."""
+    return tf32() if dtype == np.float32 else dtype.itemsize == 2 and floating(dtype)
 
 
 @lru_cache(maxsize=64)
