@@ -160,21 +160,20 @@ def test_a_batch_without_a_counted_pixel_changes_nothing(device, graph):
 @pytest.mark.parametrize("graph", [True, False])
 @pytest.mark.parametrize("wrong", [0, 1, 5, 8])
 def test_a_label_that_is_no_class_is_the_error_of_the_cpu(device, graph, wrong):
-    def run(where):
-        trainer = make(where, dataset=Squares(10, wrong=(wrong,)), batch=1, epochs=1, graph=graph)
+    def run(where, graph):
+        pictures = Squares(10, wrong=(wrong,))
+        trainer = make(where, dataset=pictures, batch=1, epochs=1, graph=graph, model=net(0.0))
         trainer.loader = Loader(trainer.loader.dataset, 1, shuffle=False)
         with pytest.raises(ValueError) as caught:
             trainer.fit()
         return trainer, str(caught.value)
 
-    there, said = run(device)
-    graph = None
-    here, expected = run("cpu")
+    (there, said), (here, expected) = run(device, graph), run("cpu", None)
     assert said == expected and "is 9, but x has 3 classes" in said
     assert len(there.losses) == len(here.losses) == wrong and there.batch == here.batch
-    for name, array in weights(here).items():
+    for name, array in weights(here).items():  # but statistics: the cpu moves them first
         if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
-            assert weights(there)[name].shape == array.shape
+            np.testing.assert_allclose(weights(there)[name], array, rtol=1e-2, atol=1e-4)
 
 
 @pytest.mark.parametrize("graph", [True, False])
