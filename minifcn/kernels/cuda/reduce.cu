@@ -17,6 +17,7 @@
 // Builds  REAL=floating OUT=REAL|double TOTAL=double
 // Builds  REAL=double OUT=float|half16|bfloat16 TOTAL=double
 // Builds  REAL=half16|bfloat16 OUT=float TOTAL=double
+// Builds  REAL=float OUT=half16|bfloat16 TOTAL=double
 // Builds  REAL=int64|int32|int16|int8|bool OUT=int64 TOTAL=int64
 // Builds  REAL=uint8|uint16|uint32|uint64 OUT=uint64 TOTAL=uint64
 #include "common.cuh"
