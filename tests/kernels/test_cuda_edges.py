@@ -1,4 +1,5 @@
-"""Arrays that start between two 16-byte addresses: wide loads and stores must do without.
+"""Arrays that start between two 16-byte addresses, or end there: wide loads and stores must do
+without.
 
 A GPU stops at a load that is not aligned; the emulator does so under the address sanitizer, so
 `python tests/cuda_emu/sanitize.py address` runs this too.
@@ -44,3 +45,24 @@ def test_arrays_may_start_anywhere(case: Case, dtype: Any, cuda: Cuda) -> None:
 def results(case: Case, arrays: list[Any]) -> list[bytes]:
     out = native(case.op, "cuda").forward(kernels_of("cuda"), *arrays)
     return [host(one).tobytes() for one in (out if type(out) is tuple else (out,))]
+
+
+ONE = ["absolute", "exp", "relu", "sigmoid", "softplus", "tanh"]
+TWO = ["add", "divide", "maximum", "subtract"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int8])
+@pytest.mark.parametrize("kernel", ONE + TWO)
+def test_lines_may_have_any_length(kernel: str, dtype: Any, cuda: Cuda) -> None:
+    """What lies behind the last element stays as it is; the emulator looks."""
+    whole = np.issubdtype(dtype, np.integer)
+    if whole and kernel not in ("absolute", "relu", "add", "maximum", "subtract"):
+        pytest.skip("only for fractions")
+    rng = np.random.default_rng(0)
+    for length in range(2 * 16 + 2):
+        arrays = [(rng.integers(1, 50, length) / (1 if whole else 8)).astype(dtype) for _ in "ab"]
+        arrays = arrays[: 1 if kernel in ONE else 2]
+        got = getattr(kernels_of("cuda"), kernel)(*(on("cuda", a) for a in arrays)).get()
+        expected = getattr(kernels_of("cpu"), kernel)(*arrays)
+        assert got.dtype == expected.dtype
+        np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps if not whole else 0)
