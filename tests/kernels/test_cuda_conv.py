@@ -202,6 +202,26 @@ def test_one_operand_in_fours_and_the_other_one_by_one(
     assert error(got, judge(loops, direction, arrays, case.window)) <= 2e-6
 
 
+@pytest.mark.parametrize("steps", [504, 511, 512, 516, 1024, 1027])
+@every_direction
+def test_a_long_sum_is_taken_up_again(direction: str, steps: int, device: str) -> None:
+    """After every 512 products the sums are put aside; at the end nothing is missing."""
+    window = Window.for_conv("test", (1, steps if direction == "conv2d_weight" else 3), (1, 1))
+    channels = {"conv2d": (steps, 2), "conv_transpose2d": (2, steps), "conv2d_weight": (2, 2)}
+    case = Sizes(window, 1, *channels[direction])
+    arrays = case.arrays()
+    got = run(plain, direction, arrays, window)
+    assert error(got, judge(numpy_kernels, direction, arrays, window)) <= 1e-13
+
+
+def test_a_long_sum_of_floats_is_as_good_as_on_the_cpu(device: str) -> None:
+    """Positive numbers: one plain sum would be off by 2.4e-6."""
+    window = Window.for_conv("test", (6, 6), (3, 3), 1, 1)
+    x, w, g = (abs(a) for a in Sizes(window, 1, 512, 8).arrays(np.float32))
+    got = run(plain, "conv2d", (x, w, g), window)
+    assert error(got, judge(numpy_kernels, "conv2d", (x, w, g), window)) <= 6e-7
+
+
 @pytest.mark.parametrize("way", ["plain", "depthwise"])
 def test_the_weight_of_many_pixels_is_added_up_in_parts(way: str, device: str) -> None:
     """Positive numbers: a plain sum of so many would lose three digits more."""

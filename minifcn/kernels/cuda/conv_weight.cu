@@ -33,6 +33,7 @@
 // Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
 // Builds  REAL=float|double WIDE=REAL VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 // Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
+// Stack   conv2d_weight: what a long sum had so far; no register is left (tile.cuh)
 #include "conv.cuh"
 #include "tile.cuh"
 

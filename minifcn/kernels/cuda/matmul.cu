@@ -19,6 +19,7 @@
 // Builds  REAL=floating A_IN_ROWS=1|0 B_IN_ROWS=1|0 VECTOR_A=4|1 VECTOR_B=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
 // Builds  REAL=floating A_IN_ROWS=1|0 B_IN_ROWS=1|0 VECTOR_A=4|1 VECTOR_B=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 // Builds  REAL=integer A_IN_ROWS=1|0 B_IN_ROWS=1|0 VECTOR_A=1 VECTOR_B=1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
+// Stack   matmul: what a long sum had so far; no register is left (tile.cuh)
 #include "tile.cuh"
 
 // A matrix of `lines` x `run` numbers; the tile's steps go along its runs or across.

@@ -82,6 +82,18 @@ struct Sums {
 #pragma unroll
       for (int j = 0; j < MINE_N; j++) at[i][j] = 0;
   }
+  __device__ __forceinline__ void keep(volatile Wide (*kept)[MINE_N]) const {
+#pragma unroll
+    for (int i = 0; i < MINE_M; i++)
+#pragma unroll
+      for (int j = 0; j < MINE_N; j++) kept[i][j] = at[i][j];
+  }
+  __device__ __forceinline__ void add(const volatile Wide (*kept)[MINE_N]) {
+#pragma unroll
+    for (int i = 0; i < MINE_M; i++)
+#pragma unroll
+      for (int j = 0; j < MINE_N; j++) at[i][j] += kept[i][j];
+  }
   __device__ __forceinline__ void multiply(const Tiles& tiles) {
 #pragma unroll 2  // more would take registers from the sums
     for (int k = 0; k < DEPTH; k++) {
@@ -100,8 +112,13 @@ struct Sums {
 
 // `count` times DEPTH steps. `A` and `B` load() their next DEPTH steps into their registers, in order,
 // and store() them into a tile. Two tiles take turns, so one barrier for each DEPTH steps is enough.
+//
+// One long sum of floats would lose digits, so every LONG times DEPTH steps the sums are added to
+// others, which are kept in local memory (that is, in the cache): there are no registers left.
 template <class A, class B>
 __device__ __forceinline__ void product(A& a, B& b, int32 count, Tiles* tiles, Sums& sums) {
+  constexpr int32 LONG = 64;
+  volatile Wide kept[MINE_M][MINE_N];
   sums.clear();
   if (count <= 0) return;
   a.load();
@@ -119,8 +136,14 @@ __device__ __forceinline__ void product(A& a, B& b, int32 count, Tiles* tiles, S
       a.store(tiles[step & 1].a);
       b.store(tiles[step & 1].b);
     }
+    if (step % LONG == 0) {
+      if (step > LONG) sums.add(kept);
+      sums.keep(kept);
+      sums.clear();
+    }
     __syncthreads();
   }
+  if (count >= LONG) sums.add(kept);
 }
 
 // y[0..count) = v, four numbers that lie together; `whole`: the place fits a wide store

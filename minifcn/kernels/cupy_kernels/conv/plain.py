@@ -1,7 +1,7 @@
 """plain: cuda/conv_plain.cu and cuda/conv_weight.cu, for every window and every dtype.
 
-Sums are made in the image's dtype, in float32 for halves, one product after another; those of
-conv2d_weight in parts of at most MOST pixels each, which are added at the end.
+Sums are made in the image's dtype, in float32 for halves, 512 products at a time; those of
+conv2d_weight in parts of at most MOST pixels besides, which are added at the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..tiles import DEPTH, tile_for, vector, wide
 from .problem import Problem
 
 LEAST = 256  # pixels of a part: fewer are not worth the addition
-MOST = 8192  # more would be a long sum
+MOST = 65536  # more would be a long sum even so
 BUSY = 528  # blocks that keep a large GPU busy
 
 
@@ -39,8 +39,9 @@ def conv2d(
     channels = C // window.groups
     vectors = vector(source, channels), vector(weight, channels)
     run, grid, threads = _forward("conv2d", N, C, O, window, x.dtype, vectors)
+    sizes = N, C, O, channels, O // window.groups
     geometry = window_struct(window)
-    run("conv2d", grid, threads, source, weight, bias, flat(y), geometry, N, C, O, relu)
+    run("conv2d", grid, threads, source, weight, bias, flat(y), geometry, *sizes, relu)
     return y
 
 
@@ -54,8 +55,8 @@ def conv_transpose2d(
     source, weight = dense(g), dense(w)
     vectors = vector(source, O // G), vector(weight, C // G)
     run, grid, threads = _forward("conv_transpose2d", N, C, O, window, g.dtype, vectors)
-    geometry = window_struct(window), phases_struct(window)
-    run("conv_transpose2d", grid, threads, source, weight, bias, flat(x), *geometry, N, C, O, relu)
+    sizes, geometry = (N, C, O, O // G, C // G), (window_struct(window), phases_struct(window))
+    run("conv_transpose2d", grid, threads, source, weight, bias, flat(x), *geometry, *sizes, relu)
     return x
 
 
