@@ -83,7 +83,7 @@ def test_elements_of_any_width_move_between_any_strides(shape: Any, dtype: str) 
 
 
 def test_axes_that_lie_alike_are_one() -> None:
-    """Fewer axes to divide by: most copies know three at most."""
+    """Fewer axes to divide by: most copies know three at most; the result's fastest is the last."""
 
     def axes(*arrays: Any) -> list[list[int]]:
         found = memory.views(*[on("cuda", a) for a in arrays])
@@ -91,7 +91,7 @@ def test_axes_that_lie_alike_are_one() -> None:
 
     x = numbers((2, 3, 4, 5))
     assert axes(x, x) == [[120]] * 2
-    assert axes(x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)) == [[2, 3, 20]] * 2
+    assert axes(x, x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)) == [[2, 20, 3]] * 2
     assert axes(x[:, :, 1:3], x[:, :, 1:3].copy()) == [[6, 10]] * 2
     assert axes(numbers((1, 1, 1, 1))) == [[]]
 

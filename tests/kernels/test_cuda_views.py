@@ -90,6 +90,29 @@ def test_maps_of_many_taps_go_axis_by_axis(k: Any, dtype: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("dtype", "channels", "from_", "word"),
+    [
+        ("f2", 16, 8, "uint128"), ("f2", 12, 4, "uint64"), ("f2", 6, 2, "uint32"),
+        ("f2", 8, 1, "uint16"), ("f2", 7, 1, "uint16"), ("f4", 8, 4, "uint128"),
+        ("f4", 8, 2, "uint64"), ("f8", 4, 2, "uint128"), ("f8", 3, 1, "uint64"),
+        ("u1", 32, 16, "uint128"), ("u1", 6, 2, "uint16"),
+    ],
+)  # fmt: skip
+def test_parts_of_pixels_move_in_words_as_wide_as_all_of_them_allow(
+    k: Any, dtype: str, channels: int, from_: int, word: str
+) -> None:
+    """Channels from `from_` on, of images that lie by pixels: each pixel gives one run."""
+    from minifcn.kernels.cupy_kernels import memory
+
+    a = np.arange(2 * channels * 6).reshape(2, channels, 3, 2).astype(dtype)
+    part = k.copy(on("cuda", a))[:, from_:]
+    y: Any = memory.empty(part.shape, part.dtype)
+    assert memory.words(part, y, memory.merged(part, y))[1] == word
+    memory.put(part, y)
+    assert np.array_equal(y.get(), a[:, from_:])
+
+
 # ---- writing -----------------------------------------------------------------------------------
 
 A = np.arange(24).reshape(4, 3, 2)

@@ -14,6 +14,7 @@ typedef unsigned char uint8;
 typedef unsigned short uint16;
 typedef unsigned int uint32;
 typedef unsigned long long uint64;
+struct alignas(16) uint128 { uint64 low, high; };  // only moved
 typedef signed char int8;
 typedef short int16;
 typedef int int32;

@@ -15,8 +15,7 @@ from ...device import Array, cupy
 from ...shapes import Shape
 from .elementwise import cast
 from .launch import THREADS, blocks, program, word
-from .memory import dense, empty, flat, in_c_order
-from .reduce import packed_order
+from .memory import dense, empty, flat, in_c_order, packed_order
 
 __all__: list[str] = []  # structure.py and plane.py offer them
 

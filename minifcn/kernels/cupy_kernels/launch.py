@@ -24,11 +24,13 @@ FOLDER = Path(__file__).parent.parent / "cuda"
 THREADS = 256
 MOST = (2**31 - 1, 65535, 65535)  # blocks along x, y and z
 STATIC_SHARED = 48 << 10  # bytes a block may have without asking
+NULL = np.uint64(0)  # CuPy makes no null pointer of None, but 0xffffffff or worse
 
 TYPES = {  # C name -> dtype; as in common.cuh
     "float": "f4", "double": "f8", "half16": "f2", "bfloat16": "bfloat16", "bool": "?",
     "int8": "i1", "int16": "i2", "int32": "i4", "int64": "i8", "int": "i4", "long long": "i8",
     "uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "unsigned": "u4",
+    "uint128": "c16",
 }  # fmt: skip
 NAMES = {dtype: name for name, dtype in reversed(TYPES.items())}
 
@@ -197,7 +199,7 @@ def fitted(where: str, parameter: Parameter, value: Any) -> Any:
 
 def _array(where: str, name: str, type_: str, word: bool, value: Any) -> Any:
     if value is None:
-        return None
+        return NULL
     if isinstance(value, np.ndarray) or not hasattr(value, "flags"):
         raise TypeError(
             f"{where}: {name} is a {type(value).__name__}, expected a device array of {type_}"

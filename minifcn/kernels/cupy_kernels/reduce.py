@@ -16,7 +16,7 @@ from ...device import Array, cupy
 from ...shapes import Shape
 from .elementwise import floating
 from .launch import THREADS, blocks, program
-from .memory import dense, is_packed
+from .memory import by_speed, dense, is_packed, packed_order
 
 __all__: list[str] = []  # tools of the other families
 
@@ -31,16 +31,11 @@ Pass = Callable[[Array, Span, bool], Array]  # (line, (A, R, B), whether it is t
 def memory_order(x: Array) -> tuple[Array, tuple[int, ...]]:
     """x's memory as one line, and its axes from the slowest to the fastest; a copy if gaps."""
     if not is_packed(x):
-        axes = tuple(sorted(range(x.ndim), key=lambda axis: -x.strides[axis]))
+        axes = tuple(by_speed(x))
         turned = x.transpose(axes)
         if turned.flags.c_contiguous:
             return turned.reshape(-1), axes
     return dense(x), packed_order(x.ndim)
-
-
-def packed_order(ndim: int) -> tuple[int, ...]:
-    """The axes of a packed array from the slowest to the fastest."""
-    return (0, 2, 3, 1) if ndim == 4 else tuple(range(ndim))
 
 
 def from_line(line: Array, shape: Shape, order: Sequence[int]) -> Array:

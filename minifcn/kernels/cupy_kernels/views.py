@@ -10,7 +10,7 @@ import numpy as np
 from ...device import Array, cupy
 from ...shapes import Shape
 from .launch import THREADS, blocks, program, word
-from .memory import empty, in_c_order, put, start
+from .memory import empty, in_c_order, packed_order, put, start
 from .structs import grid_struct, view_struct
 
 __all__: list[str] = []  # structure.py offers them
@@ -107,11 +107,14 @@ def placed(
 ) -> Array:
     """`value` everywhere, but x at start + step k of every axis."""
     y = empty(tuple(shape), x.dtype)
+    axes = packed_order(x.ndim)
+    source, target = x.transpose(axes), y.transpose(axes)
+    grid = grid_struct([starts[a] for a in axes], [steps[a] for a in axes])
     run = program("place", WORD=word(x.dtype))
     run(
         "place_on_grid", blocks(y.size), THREADS,
-        start(x), placed_view(x), grid_struct(starts, steps), bits(value, x.dtype),
-        start(y), placed_view(y), y.size,
+        start(x), placed_view(source), grid, bits(value, x.dtype),
+        start(y), placed_view(target), y.size,
     )  # fmt: skip
     return y
 
