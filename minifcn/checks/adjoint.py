@@ -38,8 +38,9 @@ def adjoint_check(
     """
     function("adjoint_check", "fn", fn)
     given = inputs if isinstance(inputs, (tuple, list)) else [inputs]
-    placed = [to_device(x, None) if isinstance(x, np.ndarray) else x for x in given]
-    first, *others = [as_tensor(x) for x in placed]
+    first, *others = [
+        Tensor(to_device(x, None)) if isinstance(x, np.ndarray) else as_tensor(x) for x in given
+    ]
     device = first.device
     name, rng = name_of(fn), np.random.default_rng(seed)
     x, z, elsewhere = (np.asarray(rng.standard_normal(first.shape)) for _ in range(3))
