@@ -113,6 +113,20 @@ def test_parts_of_pixels_move_in_words_as_wide_as_all_of_them_allow(
     assert np.array_equal(y.get(), a[:, from_:])
 
 
+def test_a_captured_step_holds_the_taps_it_reads(k: Any) -> None:
+    """Whatever happens to the cache, their memory is not given to others while it is replayed."""
+    from minifcn.kernels.cupy_kernels import numbers, resize
+
+    taps = (((0, 0.5), (1, 0.5)),)
+    x = on("cuda", np.ones((1, 1, 2, 2), "f4"))
+    k.resample(x, taps, taps)
+    table = numbers.Table()
+    with numbers.kept_in(table):
+        k.resample(x, taps, taps)
+    resize._sent.cache_clear()
+    assert [[len(part) for part in held] for held in table.held] == [[2, 2, 2]] * 2
+
+
 # ---- writing -----------------------------------------------------------------------------------
 
 A = np.arange(24).reshape(4, 3, 2)
