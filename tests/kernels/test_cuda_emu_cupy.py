@@ -146,18 +146,21 @@ def test_a_struct_is_a_numpy_array_of_one_element(cuda: Cuda) -> None:
     assert y.get().tolist() == [3.25] * 4
 
 
+NULL = np.uint64(0)  # the pointer to nothing
+
 WRONG = {
+    "None": lambda x: (x, np.float32(1), np.int32(1), None),
     "too few": lambda x: (x, np.float32(1)),
     "too many": lambda x: (x, np.float32(1), np.int32(1), x, x),
-    "a Python float": lambda x: (x, 1.0, np.int32(1), None),
-    "a Python int": lambda x: (x, np.float32(1), 1, None),
-    "another kind": lambda x: (x, np.int32(1), np.int32(1), None),
-    "a host array": lambda x: (A, np.float32(1), np.int32(1), None),
-    "a number for an array": lambda x: (np.float32(1), np.float32(1), np.int32(1), None),
-    "an array for a number": lambda x: (x, x, np.int32(1), None),
-    "another dtype": lambda x: (x.view("i4"), np.float32(1), np.int32(1), None),
-    "strides": lambda x: (x.T, np.float32(1), np.int32(1), None),
-    "a text": lambda x: (x, "1", np.int32(1), None),
+    "a Python float": lambda x: (x, 1.0, np.int32(1), NULL),
+    "a Python int": lambda x: (x, np.float32(1), 1, NULL),
+    "another kind": lambda x: (x, np.int32(1), np.int32(1), NULL),
+    "a host array": lambda x: (A, np.float32(1), np.int32(1), NULL),
+    "a number for an array": lambda x: (np.float32(1), np.float32(1), np.int32(1), NULL),
+    "an array for a number": lambda x: (x, x, np.int32(1), NULL),
+    "another dtype": lambda x: (x.view("i4"), np.float32(1), np.int32(1), NULL),
+    "strides": lambda x: (x.T, np.float32(1), np.int32(1), NULL),
+    "a text": lambda x: (x, "1", np.int32(1), NULL),
 }
 
 
@@ -170,7 +173,7 @@ def test_arguments_that_do_not_fit_are_refused(cuda: Cuda, name: str) -> None:
     x = cupy.asarray(A)
     with pytest.raises(TypeError):
         function((1,), (1,), WRONG[name](x))
-    function((1,), (1,), (x, np.float32(2), np.int32(3), None))
+    function((1,), (1,), (x, np.float32(2), np.int32(3), NULL))
     assert x.get()[0, 0, 0] == 6
 
 
