@@ -95,17 +95,19 @@ def _cell(where: str, x: Any, expected: str) -> int | bytes:
     """An address, or the bytes of a value, if it is what the kernel declares."""
     pointer = expected[0] in "CP"
     kind, size = expected[pointer], int(expected[pointer + 1 :])
-    if x is None or isinstance(x, ndarray):
+    if x is None:
+        raise TypeError(f"{where}: CuPy makes garbage of None, the null pointer is np.uint64(0)")
+    if isinstance(x, ndarray):
         if not pointer:
             raise TypeError(f"{where}: {type(x).__name__} for a parameter by value ({expected})")
-        if x is None:
-            return 0
         if kind not in "vx" and (x.itemsize, x.dtype.kind) != (size, KINDS[kind]):
             raise TypeError(f"{where}: array of {x.dtype} for a pointer {expected}")
         if not x.flags.c_contiguous:
             raise TypeError(f"{where}: strides {x.strides} are lost, CuPy passes the pointer alone")
         return x.data.ptr
     if pointer:
+        if isinstance(x, np.uint64) and x == 0:
+            return 0
         raise TypeError(f"{where}: {x!r} for a pointer {expected}")
     if isinstance(x, np.ndarray):
         if x.size != 1 or kind != "x" or x.itemsize != size:
