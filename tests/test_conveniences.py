@@ -1,5 +1,6 @@
 """What users of PyTorch reach for at once: comparing, creating, copying, looping, other dtypes."""
 
+import warnings
 from typing import Any, cast
 
 import numpy as np
@@ -206,15 +207,36 @@ def test_whole_numbers_stay_whole() -> None:
         assert found.dtype == np.int64
 
 
-def test_a_number_that_the_dtype_cannot_hold() -> None:
-    photo = mf.tensor(np.zeros(3, np.uint8))
+@pytest.mark.parametrize("count", [3, 0])
+def test_a_number_that_the_dtype_cannot_hold(count: int, device: str) -> None:
+    photo = mf.tensor(np.zeros(count, np.uint8), device=device)
     for call, op in (
         (lambda: photo - 5, "sub"),
+        (lambda: photo + 256, "add"),
         (lambda: photo * 300, "mul"),
         (lambda: -photo, "neg"),
     ):
         with pytest.raises(ValueError, match=f"{op}: the number .* does not fit dtype uint8"):
             call()
+
+
+def test_bools_have_no_difference(device: str) -> None:
+    a = mf.tensor([True, False], device=device)
+    with pytest.raises(TypeError, match="sub: a and b are bools, expected numbers; convert one"):
+        _ = a - a
+    assert (a - 1).tolist() == [0, -1]
+    assert (a.long() - a).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float32"])
+def test_comparing_with_numbers_beyond_every_dtype(dtype: str, device: str) -> None:
+    x = mf.tensor([0, 1], dtype=dtype, device=device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for large in (2**70, 2**63, 1e30, np.float64(1e300)):
+            assert (x < large).tolist() == [True, True]
+            assert (x > -large).tolist() == [True, True]
+            assert (x == large).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,10 @@ def sub(a: Any, b: Any) -> Tensor:
         return _with_number("sub", Shift, -right, a)
     if left is not None:
         return _with_number("sub", Shift, left, neg(b))
-    return Sub()(*_numbers("sub", a, b))
+    a, b = _numbers("sub", a, b)
+    if a.dtype.kind == b.dtype.kind == "b":
+        raise TypeError("sub: a and b are bools, expected numbers; convert one with .astype()")
+    return Sub()(a, b)
 
 
 def mul(a: Any, b: Any) -> Tensor:

@@ -39,8 +39,8 @@ def _program(dtype: Any) -> Program:
 
 
 def _number(dtype: Any, number: float) -> float:
-    """A number as kernels for this dtype take it."""
-    return float(number) if is_floating(dtype) else int(number)
+    """A number as kernels for this dtype take it; OverflowError if it cannot hold it, as NumPy."""
+    return float(number) if is_floating(dtype) else int(np.array(int(number), dtype))
 
 
 def _as_number(x: Array, number: Any) -> Array:
