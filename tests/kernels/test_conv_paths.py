@@ -169,6 +169,18 @@ def test_upsampling_16_times(algorithm: str) -> None:
             assert error(run(fast, direction, case.arrays(), window), expected) <= EXACT
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(("C", "O"), [(0, 3), (3, 0)])
+def test_convolutions_without_channels(algorithm: str, C: int, O: int) -> None:
+    window = Window((6, 6), (3, 2), (2, 4), (2, 2))
+    case = Sizes(window, 1, C, O)
+    with mf.conv_algorithm(algorithm):
+        for direction in TRIAD:
+            expected = run(loops, direction, case.arrays(), window)
+            got = run(fast, direction, case.arrays(), window)
+            assert got.shape == expected.shape and np.array_equal(got, expected)
+
+
 TILED = [  # larger than a tile of columns, and of room; odd sizes
     Sizes(Window((45, 61), (45, 61), (3, 3), pad=(1, 1)), 2, 16, 24),
     Sizes(Window((45, 61), (23, 31), (3, 3), (2, 2), pad=(1, 1)), 2, 16, 24),

@@ -38,21 +38,22 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
     """y[n, o, i, j]: the blocks correlated with T x T kernels."""
     y = empty((x.shape[0], w.shape[0], *window.out), x.dtype)
     wt = _split(w, window).transpose(2, 4, 3, 5, 1, 0)  # T T s s C O
-    wt = in_order(wt).reshape(*_taps(window), -1, len(w))
+    channels = window.stride[0] * window.stride[1] * w.shape[1]
+    wt = in_order(wt).reshape(*_taps(window), channels, len(w))
     taps.correlate(_to_blocks(x, window), wt, y.transpose(2, 3, 0, 1))  # blocks are wide
     return y
 
 
 def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
     """x[n, c, h, k]: every block is a correlation of g."""
-    N, (TH, TW) = len(g), _taps(window)
+    N, C, (TH, TW) = len(g), w.shape[1], _taps(window)
     flipped = _split(w, window)[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 3, 5, 1)  # T T O s s C
-    wt = in_order(flipped).reshape(TH, TW, len(w), -1)
+    wt = in_order(flipped).reshape(TH, TW, len(w), window.stride[0] * window.stride[1] * C)
     size = _count(window)
     blocks = buffer((*size, N, wt.shape[3]), g.dtype)
     source = framed(g, (TH - 1, TW - 1), (size[0] + TH - 1, size[1] + TW - 1))
     im2col.correlate(source, wt, blocks)
-    x = empty((N, w.shape[1], *window.image), g.dtype)
+    x = empty((N, C, *window.image), g.dtype)
     _copy(pixels(x), blocks, window, back=True)
     return x
 
