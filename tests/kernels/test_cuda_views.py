@@ -137,6 +137,7 @@ KEYS: list[tuple[Any, Any]] = [
     ((slice(None), [0, 2]), 1), (A % 3 == 0, -1), (A % 5 == 0, np.arange(5)), (A < 0, 1),
     (A[..., 0] % 2 == 0, [[1, 2]]),
     ((np.array([0, -1, 0]), np.array([1, 2, 1])), [[1], [2], [3]]),
+    ((None, [[0]], None, None, slice(1, 3), None), np.arange(4).reshape(2, 1, 2)),
 ]  # fmt: skip
 
 

@@ -29,6 +29,8 @@ def write(x: Array, key: Any, value: Any) -> None:
         return
     places = np.asarray(np.arange(x.size).reshape(x.shape)[parts])
     values = _fitted(_array(x, value), places.shape)
+    long = (slice(None) if n != 1 else 0 for n in places.shape)
+    values = values[(*long, ...)]  # a View has 6 axes
     unique, which = np.unique(places.reshape(-1)[::-1], return_index=True)
     sent = cupy().asarray(unique), cupy().asarray(places.size - 1 - which)
     run = program("place", WORD=word(x.dtype))
