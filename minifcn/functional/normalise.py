@@ -21,7 +21,7 @@ from ..device import Array, is_floating, is_half
 from ..modes import mode, no_grad
 from ..shapes import ShapeError, flag, real
 from .all_sum import AllSum, together
-from .arithmetic import Scale, pow
+from .arithmetic import pow
 from .batch_norm import Batch, BatchNorm
 from .batch_norm_relu import BatchNormRelu, ChannelAffineRelu
 from .broadcast import sum
@@ -89,15 +89,15 @@ def batch_norm(
             f"training=True the variance comes from the batch"
         )
     if M > 1:
-        unbiased = Scale(M / (M - 1))(var)
-        for name, running, stat in (
-            ("running_mean", running_mean, mean),
-            ("running_var", running_var, unbiased),
-        ):
-            if running is not None:
-                running = _per_channel(name, running, x, C)
-                k.move_running(running.data, stat.data, momentum)
-                running.written("batch_norm")
+        running = [
+            None if one is None else _per_channel(name, one, x, C)
+            for name, one in (("running_mean", running_mean), ("running_var", running_var))
+        ]
+        arrays = tuple(None if one is None else one.data for one in running)
+        k.move_running(arrays, mean.data, var.data, momentum, M / (M - 1))
+        for one in running:
+            if one is not None:
+                one.written("batch_norm")
     batch = Batch(eps, M, shared)
     norm = BatchNormRelu(batch) if relu else BatchNorm(batch)
     return norm(x, weight, bias, mean, var)

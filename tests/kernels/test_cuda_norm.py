@@ -178,8 +178,22 @@ def test_rows_that_do_not_begin_at_16_bytes(cuda: Cuda, dtype: Any) -> None:
 
 
 def test_a_running_statistic_moves_in_place_wherever_it_lies(cuda: Cuda) -> None:
-    running, batch = np.arange(6.0), np.array([5.0, 7.0, 9.0])
+    running, mean, var = np.arange(6.0), np.array([5.0, 7.0, 9.0]), np.array([1.0, 2.0, 3.0])
     there_ = on("cuda", running)
-    K.move_running(there_[::2], on("cuda", batch), 0.25)
-    running[::2] = 0.75 * running[::2] + 0.25 * batch
+    K.move_running((there_[::2], there_[1::2]), on("cuda", mean), on("cuda", var), 0.25, 1.5)
+    running[::2] = 0.75 * running[::2] + 0.25 * mean
+    running[1::2] = 0.75 * running[1::2] + 0.25 * 1.5 * var
     assert np.allclose(host(there_), running, rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtypes", [("float16", "float64"), ("float32", None), (None, "float16")])
+def test_running_statistics_may_be_of_two_types_or_missing(cuda: Cuda, dtypes: Any) -> None:
+    given = [None if one is None else np.arange(4.0).astype(one) for one in dtypes]
+    there_ = [None if one is None else on("cuda", one) for one in given]
+    stats = [np.array([5.0, 7.0, 9.0, 11.0], np.float32), np.full(4, 3.0, np.float32)]
+    K.move_running(tuple(there_), *there(*stats), 0.25, 2.0)
+    for before, after, to in zip(given, there_, (stats[0], 2 * stats[1]), strict=True):
+        if before is not None:
+            moved = host(after)
+            assert moved.dtype == before.dtype
+            assert_near(moved, 0.75 * before.astype(np.float64) + 0.25 * to, 1e-3)

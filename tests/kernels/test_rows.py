@@ -91,12 +91,15 @@ def test_the_gradient_in_two_walks_equals_the_loops(
 
 
 def test_both_kernels_move_running_statistics_alike() -> None:
-    batch = np.array([1.0, -2.0, 0.5])
-    moved = [np.array([4.0, 5.0, 6.0]) for _ in range(2)]
+    mean, var = np.array([1.0, -2.0, 0.5]), np.array([10.0, 0.0, 5.0])
+    moved = [(np.array([4.0, 5.0, 6.0]), np.array([1.0, 2.0, 3.0])) for _ in range(2)]
     for k, running in zip((numpy_kernels, reference), moved, strict=True):
-        k.move_running(running, batch, 0.3)
+        k.move_running(running, mean, var, 0.3, 1.5)
+        k.move_running((None, None), mean, var, 0.3, 1.5)
+        k.move_running((running[0], None), running[0], var, 0.3, 1.5)  # to where it is
     np.testing.assert_allclose(moved[0], moved[1], rtol=1e-15)
-    np.testing.assert_allclose(moved[0], [3.1, 2.9, 4.35], rtol=1e-14)
+    np.testing.assert_allclose(moved[0][0], [3.1, 2.9, 4.35], rtol=1e-14)
+    np.testing.assert_allclose(moved[0][1], [5.2, 1.4, 4.35], rtol=1e-14)
 
 
 def listed(out: Any) -> tuple[Any, ...]:

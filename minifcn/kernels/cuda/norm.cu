@@ -3,7 +3,7 @@
 //   affine      y  = (x - origin) s + shift    s = scale, or scale / sqrt(var + eps); then max(y, 0)
 //   input_grad  gx = weight r (g - gb/M - (x - mean) r gw/M)    r = 1 / sqrt(var + eps)
 //               g  = gy, or 0 where a y is given that is at most 0
-//   move        running = (1 - momentum) running + momentum batch
+//   move        running = (1 - momentum) running + momentum batch, for the mean and for unbias var
 //
 // A thread owns PACK channels of some rows (columns.cuh): it reads their coefficients once, then each
 // row takes one wide load per input and one wide store.
@@ -76,9 +76,13 @@ extern "C" __global__ void input_grad(
   }
 }
 
-// A thread owns one channel. REAL: the running statistic, STAT: the batch's
-extern "C" __global__ void move(REAL* running, const STAT* batch, double momentum, int64 C) {
+// A thread owns one channel. REAL: the running statistics, each of which may be null; STAT: the batch's
+extern "C" __global__ void move(REAL* running_mean, REAL* running_var, const STAT* mean, const STAT* var,
+                                double momentum, double unbias, int64 C) {
   int64 c = line();
   if (c >= C) return;
-  running[c] = narrow<REAL>((WIDE)(1 - momentum) * wide(running[c]) + (WIDE)momentum * wide(batch[c]));
+  WIDE stay = (WIDE)(1 - momentum), go = (WIDE)momentum;
+  if (running_mean) running_mean[c] = narrow<REAL>(stay * wide(running_mean[c]) + go * wide(mean[c]));
+  if (running_var)
+    running_var[c] = narrow<REAL>(stay * wide(running_var[c]) + go * ((WIDE)unbias * wide(var[c])));
 }

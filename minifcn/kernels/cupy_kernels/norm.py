@@ -69,15 +69,27 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean, var
 
 
-def move_running(running: Array, batch: Array, momentum: float) -> None:
-    """running = (1 - momentum) running + momentum batch, in place."""
-    own, wide = dense(running), wide_dtype(running.dtype)
-    if batch.dtype not in (running.dtype, wide):
-        batch = cast(batch, wide.name)
-    run = program("norm", REAL=own.dtype, STAT=batch.dtype, WIDE=wide, PACKED=False)
-    run("move", blocks(own.size), THREADS, own, dense(batch), float(momentum), own.size)
-    if not running.flags.c_contiguous:
-        put(own, running)
+def move_running(
+    running: tuple[Array | None, Array | None],
+    mean: Array,
+    var: Array,
+    momentum: float,
+    unbias: float,
+) -> None:
+    """running = (1 - momentum) running + momentum (mean, unbias var), in place; None is left out."""
+    dtypes = {one.dtype for one in running if one is not None}
+    for dtype in dtypes:
+        given = [one if one is not None and one.dtype == dtype else None for one in running]
+        own = [None if one is None else dense(one) for one in given]
+        wide = wide_dtype(dtype)
+        stat = dtype if mean.dtype == var.dtype == dtype else wide
+        batch = (dense(fitted(one, stat)) for one in (mean, var))
+        run = program("norm", REAL=dtype, STAT=stat, WIDE=wide, PACKED=False)
+        run("move", blocks(mean.size), THREADS, *own, *batch, float(momentum), float(unbias),
+            mean.size)  # fmt: skip
+        for made, one in zip(own, given, strict=True):
+            if made is not None and one is not None and not one.flags.c_contiguous:
+                put(made, one)
 
 
 def _affine(

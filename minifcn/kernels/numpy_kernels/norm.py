@@ -39,10 +39,18 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean, var
 
 
-def move_running(running: Array, batch: Array, momentum: float) -> None:
-    """running = (1 - momentum) running + momentum batch, in place."""
-    running *= 1 - momentum
-    running += momentum * batch
+def move_running(
+    running: tuple[Array | None, Array | None],
+    mean: Array,
+    var: Array,
+    momentum: float,
+    unbias: float,
+) -> None:
+    """running = (1 - momentum) running + momentum (mean, unbias var), in place; None is left out."""
+    for own, batch, factor in zip(running, (mean, var), (1.0, unbias), strict=True):
+        if own is not None:
+            own *= 1 - momentum
+            own += momentum * (factor * batch)
 
 
 @rounded

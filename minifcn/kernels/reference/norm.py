@@ -37,9 +37,16 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean, var
 
 
-def move_running(running: Array, batch: Array, momentum: float) -> None:
-    for c in range(running.size):
-        running[c] = (1 - momentum) * running[c].item() + momentum * batch[c].item()
+def move_running(
+    running: tuple[Array | None, Array | None],
+    mean: Array,
+    var: Array,
+    momentum: float,
+    unbias: float,
+) -> None:
+    for own, batch, factor in zip(running, (mean, var), (1.0, unbias), strict=True):
+        for c in range(0 if own is None else own.size):
+            own[c] = (1 - momentum) * own[c].item() + momentum * (factor * batch[c].item())
 
 
 def batch_norm(x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float) -> Array:
