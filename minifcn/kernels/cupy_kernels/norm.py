@@ -76,7 +76,7 @@ def move_running(
     momentum: float,
     unbias: float,
 ) -> None:
-    """running = (1 - momentum) running + momentum (mean, unbias var), in place; None is left out."""
+    """running = (1 - momentum) running + momentum (mean, unbias var), in place where not None."""
     dtypes = {one.dtype for one in running if one is not None}
     for dtype in dtypes:
         given = [one if one is not None and one.dtype == dtype else None for one in running]

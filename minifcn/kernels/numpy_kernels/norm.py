@@ -46,7 +46,7 @@ def move_running(
     momentum: float,
     unbias: float,
 ) -> None:
-    """running = (1 - momentum) running + momentum (mean, unbias var), in place; None is left out."""
+    """running = (1 - momentum) running + momentum (mean, unbias var), in place where not None."""
     for own, batch, factor in zip(running, (mean, var), (1.0, unbias), strict=True):
         if own is not None:
             own *= 1 - momentum

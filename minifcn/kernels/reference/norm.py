@@ -45,7 +45,9 @@ def move_running(
     unbias: float,
 ) -> None:
     for own, batch, factor in zip(running, (mean, var), (1.0, unbias), strict=True):
-        for c in range(0 if own is None else own.size):
+        if own is None:
+            continue
+        for c in range(own.size):
             own[c] = (1 - momentum) * own[c].item() + momentum * (factor * batch[c].item())
 
 
