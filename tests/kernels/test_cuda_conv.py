@@ -161,10 +161,8 @@ def test_the_triad_is_one_trilinear_form(case: Sizes, device: str) -> None:
 
 # ---- tiles ---------------------------------------------------------------------------------------
 
-ALL_TILES = dict.fromkeys(tiles.VECTOR + tiles.SINGLE + tiles.SMALL)
 
-
-@pytest.fixture(params=ALL_TILES, ids=lambda t: f"{t.ROWS}x{t.COLS} of {t.THREADS}")
+@pytest.fixture(params=tiles.EVERY, ids=lambda t: f"{t.ROWS}x{t.COLS} of {t.THREADS}")
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tiles.Tile]:
     """Whatever the shapes, this tile."""
     made: tiles.Tile = request.param
@@ -183,7 +181,7 @@ def test_a_product_spans_several_ragged_tiles(
 ) -> None:
     """More rows, columns and steps than one tile has, by numbers that no tile divides."""
     # A run of 4 channels is one load, any other number is read one by one.
-    C, O = (36, 132) if tile in tiles.VECTOR else (35, 67)
+    C, O = (36, 132) if tile not in tiles.SINGLE else (35, 67)
     window = Window.for_conv("test", (19, 21), (3, 2), (2, 1), ((1, 0), (1, 1)), (1, 2))
     case = Sizes(window, 2, C, O)
     arrays = case.arrays(np.float32)

@@ -20,9 +20,9 @@
 // Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4 VECTOR_WEIGHT=4 ROWS=128 COLS=64 ACROSS=8 THREADS=128
 // Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4 VECTOR_WEIGHT=4 ROWS=256 COLS=32 ACROSS=8 THREADS=256
 // Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=64 ACROSS=16 THREADS=256
-// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=32 ACROSS=8 THREADS=256
+// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=128 COLS=32 ACROSS=8 THREADS=256
 // Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=64 COLS=64 ACROSS=16 THREADS=256
-// Builds  REAL=floating VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
+// Builds  REAL=float|half16|bfloat16 VECTOR_SOURCE=4|1 VECTOR_WEIGHT=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 // Stack   conv2d: what a long sum had so far; no register is left (tile.cuh)
 // Stack   conv_transpose2d: what a long sum had so far; no register is left (tile.cuh)
 #include "conv.cuh"

@@ -37,7 +37,7 @@ def matmul(a: Array, b: Array) -> Array:
     vectors = vector(a, K if a_rows else M), vector(b, N if b_rows else K)
     tile = tile_for(M, N, count, a.dtype, vectors)
     if not floating(a.dtype):  # seldom: one build for each dtype is enough
-        vectors, tile = (1, 1), SMALL[0]
+        vectors, tile = (1, 1), SMALL
     run = program(
         "matmul",
         REAL=a.dtype,

@@ -35,22 +35,26 @@ class Tile(NamedTuple):
         return -(-rows // self.ROWS) * -(-columns // self.COLS)
 
 
-# A thread has 8 x 8 sums, 8 x 4 or 4 x 4: the fewer, the more it reads for each product.
-SMALL = Tile(64, 64, 16, 256, 1.5), Tile(256, 16, 4, 256, 1.7)
-SINGLE = Tile(128, 64, 16, 256, 1.2), Tile(128, 32, 8, 256, 1.5)
-VECTOR = Tile(128, 128, 16, 256, 1.0), Tile(128, 64, 8, 128, 1.05), Tile(256, 32, 8, 256, 1.25)
+# A thread has 8 x 8 sums, 8 x 4 or 4 x 4: the fewer, the more it reads for each product. Only what
+# has the registers comes into question: 8 bytes take two of them, and who reads one element at a
+# time keeps more addresses.
+SMALL = Tile(64, 64, 16, 256, 1.5)
+FLAT, NARROW = Tile(128, 32, 8, 256, 1.5), Tile(256, 16, 4, 256, 1.7)
+DOUBLE = SMALL, FLAT
+SINGLE = Tile(128, 64, 16, 256, 1.2), SMALL, FLAT, NARROW
+VECTOR = (
+    Tile(128, 128, 16, 256, 1.0), Tile(128, 64, 8, 128, 1.05), Tile(256, 32, 8, 256, 1.25),
+    SMALL, NARROW,
+)  # fmt: skip
+EVERY = tuple(dict.fromkeys(VECTOR + SINGLE + DOUBLE))
 
 
 @lru_cache(maxsize=4096)
 def tile_for(rows: int, columns: int, batch: int, dtype: Any, vectors: tuple[int, int]) -> Tile:
-    """The tile with which the busiest multiprocessor is done first.
-
-    Only what has the registers comes into question: 8 bytes take two of them, and who reads one
-    element at a time keeps more addresses.
-    """
-    tiles: tuple[Tile, ...] = SMALL
-    if dtype.itemsize < 8:
-        tiles += VECTOR if vectors == (4, 4) else SINGLE
+    """The tile with which the busiest multiprocessor is done first."""
+    tiles: tuple[Tile, ...] = VECTOR if vectors == (4, 4) else SINGLE
+    if dtype.itemsize == 8:
+        tiles = DOUBLE
 
     def time(tile: Tile) -> float:
         most = -(-batch * tile.blocks(rows, columns) // PROCESSORS)
