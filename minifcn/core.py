@@ -101,11 +101,7 @@ class Tensor(Operators, Methods):
         seed = _seed("backward", self, gradient)
         graph = reachable([self._node])
         leaves = {node for node in graph if node.op is None or node.retains}
-        found = walk(graph, [(self._node, seed)], leaves, False, not retain_graph)
-        while found:
-            node, g = found.popitem()
-            with no_grad():
-                node.grad = _own(g) if node.grad is None else node.grad + g
+        _gather(walk(graph, [(self._node, seed)], leaves, False, not retain_graph))
 
     def retain_grad(self) -> None:
         """Let `backward` store the gradient here too, though this is no leaf."""
@@ -187,9 +183,21 @@ class Op:
         return Tensor._of(y, node, version)
 
 
-def _own(g: Tensor) -> Tensor:
-    """A gradient that may be written in place: no view, and nobody else's."""
-    return Tensor(kernels.of("backward", [g.data]).copy(g.data))
+@no_grad()
+def _gather(found: dict[Node, Tensor]) -> None:
+    """Add to the `grad` of every node. One that is new may be written in place: no view, and nobody
+    else's."""
+    new: dict[Any, list[tuple[Node, Tensor]]] = {}
+    while found:
+        node, g = found.popitem()
+        if node.grad is None:
+            new.setdefault(kernels.of("backward", [g.data]), []).append((node, g))
+        else:
+            node.grad = node.grad + g
+    for k, some in new.items():
+        made = k.copies([g.data for _, g in some])
+        for (node, _), y in zip(some, made, strict=True):
+            node.grad = Tensor(y)
 
 
 def grad(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from .. import kernels
 from ..core import Tensor, as_tensor, tensor
 from ..modes import mode
 from ..shapes import bind, flag, whole
@@ -69,9 +70,11 @@ class BatchNorm2d(Module):
         use_batch = self.training or self.running_mean is None
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
+            count = self.num_batches_tracked
+            kernels.of("BatchNorm2d", [count.data]).count_up(count.data)
+            count.written("BatchNorm2d")
             if self.momentum is None:
-                momentum = 1 / self.num_batches_tracked.item()
+                momentum = 1 / count.item()
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
                             use_batch, momentum, self.eps, sync=self.sync, relu=relu)  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minifcn.kernels import cupy_kernels, numpy_kernels
+from minifcn.kernels import cupy_kernels, numpy_kernels, reference
 from tests.devices import host, on
 
 pytestmark = pytest.mark.usefixtures("cuda")
@@ -224,3 +224,16 @@ def test_shapes_and_orders(shape: tuple[int, ...]) -> None:
         assert got.shape == shape and np.array_equal(got, a * b)
         check("larger_grad", a, b, plain)
     assert np.array_equal(on_cuda("copy", turned), turned)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.float32])
+def test_counting_up_is_in_place_wherever_it_lies(dtype: Any) -> None:
+    for shape, every in (((), ...), ((5,), slice(None, None, 2)), ((2, 3, 4, 5), ...)):
+        start = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+        there, slow = on("cuda", start), start.copy()
+        cupy_kernels.count_up(there[every])
+        reference.count_up(slow[every])
+        np.testing.assert_array_equal(host(there), slow)
+        fast = start.copy()
+        numpy_kernels.count_up(fast[every])
+        np.testing.assert_array_equal(fast, slow)

@@ -218,3 +218,29 @@ def test_sgd_on_the_device_equals_sgd_on_the_host(cuda: Cuda, options: dict[str,
         assert {m.shape for m in sgd.momentum_arrays()} <= {p.shape for p in params}
     for got, expected in zip(made[1], made[0], strict=True):
         assert np.allclose(got, expected, rtol=1e-13)
+
+
+# ---- copies --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_copies_hold_the_values_and_share_no_memory(cuda: Cuda, dtype: Any) -> None:
+    """More than a launch takes, in every order in memory, two of them the same array."""
+    some = [lay(k % 4, a) for k, a in enumerate(draw(SHAPES * 12, dtype))]
+    there = [on("cuda", a) for a in some]
+    there.append(there[2])
+    made = K.copies(there)
+    for x in there:
+        K.write(x, ..., 0)
+    for got, slow, wanted in zip(made, LOOPS.copies(some), [*some, some[2]], strict=False):
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(host(got), wanted)
+        np.testing.assert_array_equal(slow, wanted)
+    assert len({x.data.ptr for x in made if x.size}) == sum(x.size > 0 for x in made)
+
+
+def test_copies_of_two_types_in_turns(cuda: Cuda) -> None:
+    some = [a.astype(("f4", "f8")[k % 2]) for k, a in enumerate(draw(SHAPES, np.float64))]
+    for got, wanted in zip(K.copies([on("cuda", a) for a in some]), some, strict=True):
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(host(got), wanted)

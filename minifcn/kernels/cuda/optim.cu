@@ -4,6 +4,7 @@
 //                v  = momentum v + (1 - dampening) g'           the first time v = g'
 //                p -= lr (g' + momentum v if nesterov, else v, else g' without momentum)
 //                caffe: v = momentum v + lr g', p -= v
+//   copies       p = g
 //   not_finite   flag = 1 if an element of any array is infinite or nan
 //   squares      sum x^2 in double: one partial sum per block, added up by `total` in their order
 //   update_loss_scale   after an overflow  scale *= backoff;  after `interval` steps without one
@@ -14,9 +15,9 @@
 // addresses in it. Blocks from[k] .. from[k + 1] - 1 belong to array k. A thread takes 16 bytes at
 // a time where all arrays allow.
 //
-// Launch  sgd_steps, not_finite: from[count] blocks of 256 threads. squares: at most 528 such blocks.
+// Launch  sgd_steps, copies, not_finite: from[count] blocks of 256 threads. squares: at most 528 such blocks.
 //         total, update_loss_scale: one thread
-// Bytes   p, g and v read, p and v written; not_finite, squares: x read
+// Bytes   p, g and v read, p and v written; copies: g read, p written; not_finite, squares: x read
 // REAL    elements; WIDE: what is computed in
 // Builds  REAL=float|half16|bfloat16 WIDE=float
 // Builds  REAL=double WIDE=double
@@ -103,6 +104,20 @@ extern "C" __global__ void sgd_steps(
       p[e] = narrow<REAL>(one);
       if (v) v[e] = narrow<REAL>(speed);
     }
+  }
+}
+
+extern "C" __global__ void copies(const __grid_constant__ Group group) {
+  Part own = own_part(group);
+  REAL* p = (REAL*)group.p[own.k];
+  const REAL* g = (const REAL*)group.g[own.k];
+  bool wide_loads = ((group.p[own.k] | group.g[own.k]) & 15) == 0;
+  for (int64 i = own.first + threadIdx.x * PACK; i < own.stop; i += 256 * PACK) {
+    if (wide_loads && i + PACK <= own.stop) {
+      *(Pack*)(p + i) = *(const Pack*)(g + i);
+      continue;
+    }
+    for (int64 e = i; e < i + PACK && e < own.stop; e++) p[e] = g[e];
   }
 }
 

@@ -10,11 +10,11 @@ import numpy as np
 from ...device import Array, by_name, is_floating
 from ...shapes import Shape
 from .launch import THREADS, Program, blocks, program
-from .memory import dense, empty, flat, put
+from .memory import dense, empty, flat, packed, put
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "divide", "exp", "full",
-    "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
 ]  # fmt: skip
@@ -81,6 +81,15 @@ def copy(x: Array) -> Array:
     y = empty(x.shape, x.dtype)
     put(x, y)
     return y
+
+
+def count_up(x: Array) -> None:
+    """x += 1, in place."""
+    y = packed(x)
+    grid, line = blocks(y.size, THREADS * (16 // y.itemsize)), flat(y)
+    _program(y.dtype)("shift", grid, THREADS, line, _number(y.dtype, 1), line, y.size)
+    if y is not x:
+        put(y, x)
 
 
 def add(a: Array, b: Array) -> Array:

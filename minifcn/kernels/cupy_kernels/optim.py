@@ -12,10 +12,10 @@ from ...device import Array, cupy, to_host
 from . import numbers
 from .columns import RUNS, wide_dtype
 from .launch import THREADS, blocks, program
-from .memory import dense, flat, in_c_order, is_packed, packed, put
+from .memory import dense, empty, flat, in_c_order, is_packed, packed, put
 from .structs import STRUCTS
 
-__all__ = ["not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
+__all__ = ["copies", "not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
 
 Rate = float | Array | Callable[[], float]
 
@@ -137,6 +137,20 @@ def squared_norm(x: Array) -> float:
     run("squares", runs, THREADS, dense(x), sums, x.size)
     run("total", 1, 1, sums, sum_, runs)
     return float(to_host(sum_)[0])
+
+
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    """A copy of each, that nobody else has; 64 of them in a launch."""
+    made, lines = [empty(x.shape, x.dtype) for x in arrays], []
+    for y, x in zip(made, arrays, strict=True):
+        if is_packed(x):
+            lines.append(Lines(flat(y), flat(x), None))
+        else:
+            put(x, y)
+    for dtype, group in _launches(lines):
+        run, struct = program("optim", REAL=dtype, WIDE=wide_dtype(dtype)), _group(group)
+        run("copies", int(struct["from"][len(group)]), THREADS, struct)
+    return made
 
 
 def not_finite(arrays: Sequence[Array]) -> Array:

@@ -12,8 +12,8 @@ from .memory import SMALL, empty, lies_by_pixels
 from .rows import Scratch, blocks, grid, lines, result, tiled
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "divide", "exp", "full",
-    "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
 ]  # fmt: skip
@@ -37,6 +37,11 @@ def copy(x: Array) -> Array:
     y = result(x)
     np.copyto(y, x)
     return y
+
+
+def count_up(x: Array) -> None:
+    """x += 1, in place."""
+    x += 1
 
 
 def _one(ufunc: np.ufunc, x: Array) -> Array:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ...device import Array
+from .elementwise import copy
 from .memory import buffer
 from .rows import PIECE
 
-__all__ = ["not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
+__all__ = ["copies", "not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
 
 Rate = float | Array | Callable[[], float]
 
@@ -145,6 +146,11 @@ def squared_norm(x: Array) -> float:
     for start in range(0, x.size, PIECE):
         total += float(np.square(flat[start : start + PIECE], dtype=np.float64).sum())
     return total
+
+
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    """A copy of each, that nobody else has."""
+    return [copy(x) for x in arrays]
 
 
 def not_finite(arrays: Sequence[Array]) -> Array:

@@ -12,8 +12,8 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "divide", "exp", "full",
-    "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
+    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
 ]  # fmt: skip
@@ -40,6 +40,11 @@ def cast(x: Array, dtype: str) -> Array:
 
 def copy(x: Array) -> Array:
     return _each(lambda a: a, x)
+
+
+def count_up(x: Array) -> None:
+    for index in np.ndindex(x.shape):
+        x[index] = x[index].item() + 1
 
 
 def add(a: Array, b: Array) -> Array:

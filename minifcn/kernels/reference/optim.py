@@ -9,7 +9,7 @@ import numpy as np
 
 from ...device import Array
 
-__all__ = ["not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
+__all__ = ["copies", "not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
 
 
 def sgd_step(
@@ -70,6 +70,14 @@ def squared_norm(x: Array) -> float:
     for index in np.ndindex(x.shape):
         total += x[index].item() ** 2
     return total
+
+
+def copies(arrays: Sequence[Array]) -> list[Array]:
+    made = [np.empty(x.shape, x.dtype) for x in arrays]
+    for y, x in zip(made, arrays, strict=True):
+        for index in np.ndindex(x.shape):
+            y[index] = x[index]
+    return made
 
 
 def not_finite(arrays: Sequence[Array]) -> Array:
