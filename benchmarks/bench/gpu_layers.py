@@ -104,7 +104,7 @@ def exact(layer: Layer, small: bool) -> dict[str, NDArray[Any]]:
     import minifcn.functional as F
 
     arrays = [a.astype(np.float64) for a in layer.arrays()]
-    how = {"stride": layer.stride, "padding": layer.padding}
+    how: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding}
     if small or missing("torch"):
         x, w, g = map(mf.tensor, arrays)
         up = F.conv_transpose2d(g, w, **how, output_size=layer.size)

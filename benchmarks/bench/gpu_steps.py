@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -169,9 +170,9 @@ def _torch_graph(sgd: Any, fetch: Step, work: Step) -> Step:
 def sides(net: Net) -> Iterator[tuple[str, Callable[[], Side]]]:
     """Every side that can run here, not yet made."""
     for precision in OURS:
-        yield f"minifcn {precision}", lambda p=precision: minifcn_side(net, p)
+        yield f"minifcn {precision}", partial(minifcn_side, net, precision)
     for how in () if missing("torch") else TORCH:
-        yield how, lambda h=how: torch_side(net, h)
+        yield how, partial(torch_side, net, how)
 
 
 def train(net: Net, rounds: int, count: int) -> dict[str, Any]:
