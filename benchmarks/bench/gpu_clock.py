@@ -8,8 +8,11 @@ so. Sides take turns within each round; tables show the median over the rounds.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from minifcn.device import cupy
@@ -17,6 +20,22 @@ from minifcn.device import cupy
 REPEAT = 10
 
 Call = Callable[[], Any]
+
+
+class Disagrees(Exception):
+    """Two sides that should compute the same do not."""
+
+
+@contextmanager
+def going_on(name: str, refused: dict[str, str]) -> Iterator[None]:
+    """What goes wrong within it is noted, not raised: nobody watches, and the rest is worth having."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, Disagrees):
+            traceback.print_exc()
+        refused[name] = f"{type(error).__name__}: {error}"
+        print(f"{name}: {refused[name]}", file=sys.stderr, flush=True)
 
 
 class Ours:

@@ -46,6 +46,7 @@ def test_a_photo_is_seen_as_on_the_cpu(device, tmp_path, shrink, H, W, pixels):
     sure = best - least > 1e-4 * np.abs(logits).max()
     assert sure.mean() > 0.95 and len(np.unique(seen.class_map)) > 1
     np.testing.assert_array_equal(seen.class_map[sure], expected.class_map[sure])
+    assert seen.probability is not None and expected.probability is not None
     np.testing.assert_allclose(seen.probability, expected.probability, rtol=1e-3)
     assert isinstance(seen.class_map, np.ndarray) and seen.class_map.dtype == np.uint8
 
