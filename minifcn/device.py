@@ -21,7 +21,10 @@ from .shapes import one_of, shown
 Array = NDArray[Any]
 
 DEVICES = ("cpu", "cuda")
-INSTALL = "pip install 'minifcn[cuda12]' or 'minifcn[cuda13]', whichever the driver serves"
+INSTALL = (
+    "install minifcn[cuda13] or minifcn[cuda12], the CUDA version that nvidia-smi shows: "
+    "pip install -e '.[cuda13]' in the folder of minifcn"
+)
 
 
 class device(str, ContextDecorator):
@@ -204,8 +207,8 @@ def compiler_error(error: Exception) -> Exception:
     text = f"{type(error).__name__} {error}"
     if "open source file" in text or "CUDA headers" in text:
         return RuntimeError(
-            f"device: 'cuda' needs CUDA's header files, which are missing; {INSTALL}, as CuPy "
-            f"alone does not bring them"
+            f"device: 'cuda' needs CUDA's header files, which are missing, as CuPy alone does not "
+            f"bring them; {INSTALL}"
         )
     if (
         "NotFoundError" in text
@@ -213,7 +216,7 @@ def compiler_error(error: Exception) -> Exception:
         and isinstance(error, (OSError, ImportError))
     ):
         return RuntimeError(
-            f"device: 'cuda' needs NVRTC, CUDA's compiler, which is missing; {INSTALL}, as CuPy "
-            f"alone does not bring it"
+            f"device: 'cuda' needs NVRTC, CUDA's compiler, which is missing, as CuPy alone does "
+            f"not bring it; {INSTALL}"
         )
     return error

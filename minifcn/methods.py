@@ -152,8 +152,8 @@ class Methods:
 
     def to(self, target: Any) -> Tensor:
         """This tensor on another device, or in another dtype; the gradient comes back."""
-        known = isinstance(target, str) and target in DEVICES
-        return _f().to(self, target) if known else _f().cast(self, target)
+        device = isinstance(target, str) and target.partition(":")[0] in DEVICES  # "cuda:0", too
+        return _f().to(self, target) if device else _f().cast(self, target)
 
     def cuda(self) -> Tensor:
         return _f().to(self, "cuda")

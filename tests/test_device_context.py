@@ -129,7 +129,13 @@ def test_a_copy_of_a_tensor_stays_with_it(cuda: Any) -> None:
 
 
 def test_other_names_are_refused() -> None:
-    for make in (lambda: mf.device("gpu"), lambda: mf.zeros(1, device="cuda:0")):
+    one = mf.tensor([1.0])
+    made = (
+        lambda: mf.device("gpu"),
+        lambda: mf.zeros(1, device="cuda:0"),
+        lambda: one.to("cuda:0"),
+    )
+    for make in made:
         with pytest.raises(ValueError) as caught:
             make()
         for fact in ("device: name is", "'cpu'", "'cuda'"):

@@ -52,7 +52,7 @@ class Sequential(_List):
     Shape   that of the first module's input -> that of the last one's output
 
     >>> import minifcn as mf
-    >>> net = Sequential(OrderedDict(half=Identity(), flat=Flatten()))
+    >>> net = Sequential(OrderedDict(same=Identity(), flat=Flatten()))
     >>> net(mf.tensor([[[1.0, 2.0], [3.0, 4.0]]])).tolist(), net[1]
     ([[1.0, 2.0, 3.0, 4.0]], Flatten())
     """

@@ -20,6 +20,7 @@ import numpy as np
 from .. import kernels
 from ..core import Tensor, full_like
 from ..device import Array, to_device, to_host
+from ..functional.move import moved
 from ..shapes import flag, one_of, real
 
 RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
@@ -129,8 +130,11 @@ class SGD:
         first = remembers and place not in self._momentum
         if first:
             self._momentum[place] = full_like(p, 0).data
-        v = self._momentum[place] if remembers else None
-        k = kernels.of("SGD.step", [p.data, p.grad.data, *([] if v is None else [v])])
+        v = None
+        if remembers:  # the model may have moved since the last step
+            v = self._momentum[place] = moved(self._momentum[place], p.device)
+        arrays = [p.data, p.grad.data, *([] if v is None else [v])]
+        k = kernels.of("SGD.step", arrays, ("parameter", "gradient", "momentum")[: len(arrays)])
         return k, first, (p, p.grad.data, v)
 
     def _make(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..versions import PACKAGE, bump_all
 
@@ -81,7 +83,7 @@ class Host:
 
     def changed(self) -> str:
         """What is no longer as it was, in words; "" if all is."""
-        if pickle.dumps(self.trainer.model.random_state()) != pickle.dumps(self.random):
+        if _text(self.trainer.model.random_state()) != _text(self.random):
             return "the model draws random numbers on the host"
         for path, module, before in self.modules:
             now = vars(module)
@@ -102,6 +104,11 @@ class Host:
         self.trainer.model.load_random_state(self.random)
         if self.trainer.scaler is not None:
             self.trainer.scaler._overflow = None
+
+
+def _text(state: dict[str, Any]) -> str:
+    """The state of generators, to compare: that of some holds arrays."""
+    return json.dumps(state, default=np.ndarray.tolist)
 
 
 def why_not(error: Exception) -> str:

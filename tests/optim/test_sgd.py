@@ -234,6 +234,35 @@ def test_a_resumed_run_goes_on_bit_for_bit():
     assert np.array_equal(first.numpy(), whole.numpy())
 
 
+def test_momentum_goes_where_the_model_goes(device):
+    still, moving = (nn.Linear(3, 2, generator=np.random.default_rng(0)).double() for _ in "ab")
+    steps = [optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net in (still, moving)]
+    for home in ("cpu", device, device, "cpu"):
+        moving.to(home)
+        for net, sgd in zip((still, moving), steps, strict=True):
+            sgd.zero_grad()
+            x = mf.tensor(np.ones((4, 3)), device=next(net.parameters()).device)
+            (net(x) ** 2).sum().backward()
+            sgd.step()
+    for p, q in zip(still.parameters(), moving.parameters(), strict=True):
+        assert np.allclose(p.numpy(), q.numpy(), rtol=1e-12, atol=0)
+
+
+def test_a_model_in_another_precision_than_its_momentum_is_named():
+    net = nn.Linear(3, 2)
+    sgd = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+
+    def step():
+        sgd.zero_grad()
+        net(mf.ones(4, 3, dtype=net.weight.dtype)).sum().backward()
+        sgd.step()
+
+    step()
+    net.double()
+    with pytest.raises(TypeError, match="SGD.step: dtype of momentum is float32, but"):
+        step()
+
+
 @pytest.mark.parametrize(
     ("make", "facts"),
     [

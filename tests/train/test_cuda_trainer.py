@@ -268,6 +268,14 @@ class Restless(nn.Module):
         return self.inner(x) * float(self.generator.uniform(0.5, 1.5))
 
 
+class Twisting(Restless):
+    """The same with a generator whose state holds an array."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = np.random.Generator(np.random.MT19937(3))
+
+
 class Counting(nn.Module):
     """Behaves otherwise from its fifth call on."""
 
@@ -296,6 +304,7 @@ class Growing(nn.Module):
     [
         (Curious, "waits for a value from the GPU"),
         (Restless, "the model draws random numbers on the host"),
+        (Twisting, "the model draws random numbers on the host"),
         (Counting, "the model sets its attribute calls anew in every step"),
         (Growing, "a parameter has a gradient that it did not have before"),
     ],
