@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench import gpu_nets, gpu_steps
+from bench import gpu_infer, gpu_nets, gpu_steps
 from bench.gpu_clock import Ours, Theirs, going_on, take
 from bench.gpu_layers import PRECISIONS, TARGET, dtype_of, layers, minifcn_precision, one
 from bench.layers import DIRECTIONS
@@ -162,6 +162,8 @@ def steps(quick: bool, rounds: int, only: list[str] | None, **_: Any) -> Result:
             rows.append([f"{net.name}, {side}", took, shaped.batch / took * 1e3, row.get("eager"),
                          row.get("eager autocast"), row.get("compiled")])  # fmt: skip
         verdicts += [] if quick else gpu_steps.verdicts(net.name, result)
+        verdicts += [f"{name}: REFUSED, {why}" for name, why in result["refused"].items()]
+        print("\n".join(verdicts), file=sys.stderr, flush=True)
     print(table(("step", "ms", "images/s", "/ eager", "/ eager autocast", "/ compiled"), rows))
     print("\n".join(verdicts))
     return {"nets": found, "verdicts": verdicts}
@@ -175,7 +177,7 @@ def memory(quick: bool, only: list[str] | None, **_: Any) -> Result:
         if only and net.name not in only:
             continue
         result = found[net.name] = gpu_steps.peaks(net.small() if quick else net)
-        best = min((v for s, v in result.items() if s != "minifcn" and "torch" in s), default=None)
+        best = min((v for s, v in result.items() if not s.startswith("minifcn")), default=None)
         for side, most in result.items():
             rows.append([f"{net.name}, {side}", most, most / best if best else None])
     print(table(("peak", "MiB", "/ least of PyTorch"), rows))
@@ -188,10 +190,11 @@ def inference(quick: bool, rounds: int, **_: Any) -> Result:
     rows = []
     for count in (1, 2) if quick else (1, 32):
         size = (count, 16, 24) if quick else (count, 360, 480)
-        result = found[f"batch {count}"] = gpu_steps.infer(size, rounds, 2 if quick else 20)
+        result = found[f"batch {count}"] = gpu_infer.infer(size, rounds, 2 if quick else 20)
         for side, took in result["ms"].items():
-            rows.append([f"batch {count}, {side}", took, 1e3 * count / took])
-    print(table(("inference", "ms", "images/s"), rows))
+            agree = result["agreement"][side]
+            rows.append([f"batch {count}, {side}", took, 1e3 * count / took, agree])
+    print(table(("inference", "ms", "images/s", "same classes"), rows))
     return found
 
 
@@ -218,6 +221,8 @@ def main() -> None:
     part = PARTS[arguments.part]
     result = part(quick=arguments.quick, rounds=rounds, only=arguments.only)
     finish({"part": arguments.part, "card": what, **result}, arguments.json)
+    if any("REFUSED" in line for line in result.get("verdicts", ())):
+        raise SystemExit("not everything could be timed, see REFUSED")
 
 
 if __name__ == "__main__":

@@ -22,17 +22,17 @@ REPEAT = 10
 Call = Callable[[], Any]
 
 
-class Disagrees(Exception):
+class DisagreementError(Exception):
     """Two sides that should compute the same do not."""
 
 
 @contextmanager
 def going_on(name: str, refused: dict[str, str]) -> Iterator[None]:
-    """What goes wrong within it is noted, not raised: nobody watches, and the rest is worth having."""
+    """What goes wrong within it is noted, not raised: nobody watches, and the rest is of use."""
     try:
         yield
     except Exception as error:
-        if not isinstance(error, Disagrees):
+        if not isinstance(error, DisagreementError):
             traceback.print_exc()
         refused[name] = f"{type(error).__name__}: {error}"
         print(f"{name}: {refused[name]}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import gpu_nets
-from .gpu_clock import Disagrees, Ours, Theirs, take
+from .gpu_clock import DisagreementError, Ours, Theirs, take
 from .layers import DIRECTIONS, Layer
 from .machine import missing
 
@@ -145,7 +145,7 @@ def one(
             got = call().astype("float32").numpy()
             error = found["error"][direction] = off(got, want[direction])
             if not error <= CLOSE[precision]:
-                raise Disagrees(
+                raise DisagreementError(
                     f"{layer.name}, {direction}, {precision}: off by {error:.1e} of float64, "
                     f"expected at most {CLOSE[precision]:.0e}: not the same computation"
                 )

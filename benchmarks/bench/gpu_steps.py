@@ -1,4 +1,4 @@
-"""gpu_steps: a training step, or a batch of inference, as a user of each library writes it.
+"""gpu_steps: a training step as a user of each library writes it.
 
     minifcn            Trainer with the step as one CUDA graph: float32, tf32, float16, bfloat16
     eager              PyTorch as it comes: N C H W, TF32 in convolutions
@@ -17,13 +17,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from minifcn.device import cupy
 
 from . import nets
-from .gpu_clock import take_wall
-from .gpu_layers import minifcn_precision
+from .gpu_clock import DisagreementError, going_on, take_wall
 from .gpu_nets import CLASSES, Net, build
 from .machine import missing
 
@@ -176,18 +173,23 @@ def sides(net: Net) -> Iterator[tuple[str, Callable[[], Side]]]:
 
 
 def train(net: Net, rounds: int, count: int) -> dict[str, Any]:
-    """Losses of all sides after the same steps, which must agree; then times."""
-    made = {name: make() for name, make in sides(net)}
+    """Losses of all sides after the same steps; then times of those that agree."""
+    made: dict[str, Side] = {}
     losses: dict[str, float] = {}
-    for name, (step, wait, loss) in made.items():
-        for _ in range(3):
-            step()
-        wait()
-        losses[name] = loss()
+    refused: dict[str, str] = {}
+    for name, make in sides(net):
+        with going_on(f"{net.name}, {name}", refused):
+            step, wait, loss = side = make()
+            for _ in range(3):
+                step()
+            wait()
+            losses[name], made[name] = loss(), side
     middle = statistics.median(losses.values())
     for name, value in losses.items():
-        if not abs(value - middle) <= CLOSE * abs(middle):
-            raise SystemExit(f"{net.name}, {name}: loss {value} after 3 steps, others {middle}")
+        with going_on(f"{net.name}, {name}", refused):
+            if not abs(value - middle) <= CLOSE * abs(middle):
+                del made[name]
+                raise DisagreementError(f"loss {value} after 3 steps, others {middle}")
     rounds_of = take_wall({n: (step, wait) for n, (step, wait, _) in made.items()}, rounds, count)
     took = {name: statistics.median(values) for name, values in rounds_of.items()}
     ratios = {
@@ -196,14 +198,14 @@ def train(net: Net, rounds: int, count: int) -> dict[str, Any]:
         if name.startswith("minifcn")
     }
     return {"ms": took, "ratios": ratios, "losses": losses, "rounds": rounds_of,
-            "GFLOP": net.flops() / 1e9}  # fmt: skip
+            "refused": refused, "GFLOP": net.flops() / 1e9}  # fmt: skip
 
 
 def verdicts(name: str, result: dict[str, Any]) -> list[str]:
     """Targets met or missed."""
     lines = []
     for ours, other, most in TARGETS[name]:
-        ratio = result["ratios"][f"minifcn {ours}"].get(other)
+        ratio = result["ratios"].get(f"minifcn {ours}", {}).get(other)
         if ratio is not None:
             word = "met" if ratio <= most else "MISSED"
             lines.append(f"{name}: {ours} / {other} {ratio:.2f}, target {most}: {word}")
@@ -212,19 +214,23 @@ def verdicts(name: str, result: dict[str, Any]) -> list[str]:
 
 def peaks(net: Net) -> dict[str, float]:
     """MiB that the device has less while a side trains; each side alone, caches emptied between."""
-    found = {}
+    found: dict[str, float] = {}
+    refused: dict[str, str] = {}
     for name, make in sides(net):
-        if name.startswith("minifcn") or name in TORCH:
-            _empty()
-            before = _free()
-            step, wait, _ = make()
-            for _ in range(5):
-                step()
-            wait()
-            found[name] = (before - _free()) / 2**20
-            del step, wait, _
+        _empty()
+        with going_on(f"{net.name}, {name}", refused):
+            found[name] = _peak(make)
     _empty()
     return found
+
+
+def _peak(make: Callable[[], Side]) -> float:
+    before = _free()
+    step, wait, _ = make()
+    for _ in range(5):
+        step()
+    wait()
+    return (before - _free()) / 2**20
 
 
 def _free() -> int:
@@ -239,63 +245,3 @@ def _empty() -> None:
         import torch
 
         torch.cuda.empty_cache()
-
-
-def infer(size: tuple[int, int, int], rounds: int, count: int) -> dict[str, Any]:
-    """The FCN in evaluation: class maps on the host; all sides, held against float32."""
-    import minifcn as mf
-
-    images = nets.batch(*size)[0]
-    made: dict[str, tuple[Step, Step]] = {}
-    maps: dict[str, Any] = {}
-
-    def ours(precision: str) -> Step:
-        net = nets.fcn(mf)
-        drawn = nets.weights({n: tuple(p.shape) for n, p in net.named_parameters()})
-        net.load_state_dict({**net.state_dict(), **drawn})
-        net.to("cuda").eval()
-        half = precision in ("float16", "bfloat16")
-
-        def call() -> Any:
-            with mf.no_grad(), minifcn_precision(precision):
-                x = mf.tensor(images).to("cuda")
-                if half:
-                    with mf.autocast(precision):
-                        return net(x).argmax(1).numpy()
-                return net(x).argmax(1).numpy()
-
-        return call
-
-    for precision in OURS:
-        made[f"minifcn {precision}"] = ours(precision), cupy().cuda.Device().synchronize
-    if not missing("torch"):
-        made.update(_torch_inference(images))
-    for name, (call, _) in made.items():
-        maps[name] = np.asarray(call())
-    exact = maps["minifcn float32"]
-    agree = {name: float((one == exact).mean()) for name, one in maps.items()}
-    if not min(agree.values()) >= 0.97:
-        raise SystemExit(f"inference: class maps agree only in {agree} of the pixels")
-    times = take_wall(made, rounds, count)
-    took = {name: statistics.median(values) for name, values in times.items()}
-    return {"ms": took, "agreement": agree, "rounds": times}
-
-
-def _torch_inference(images: Any) -> dict[str, tuple[Step, Step]]:
-    import torch
-
-    made: dict[str, tuple[Step, Step]] = {}
-    for how in ("eager", "eager autocast"):
-        layout = torch.contiguous_format if how == "eager" else torch.channels_last
-        net = nets.fcn(torch)
-        drawn = nets.weights({n: tuple(p.shape) for n, p in net.named_parameters()})
-        net.load_state_dict({n: torch.tensor(v) for n, v in drawn.items()}, strict=False)
-        net = net.to("cuda", memory_format=layout).eval()
-
-        def call(net: Any = net, layout: Any = layout, low: bool = how != "eager") -> Any:
-            with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=low):
-                x = torch.tensor(images).to("cuda", memory_format=layout)
-                return net(x).argmax(1).cpu().numpy()
-
-        made[how] = call, torch.cuda.synchronize
-    return made
