@@ -122,8 +122,11 @@ class Operators:
             raise RuntimeError("setitem: this tensor requires a gradient; write under mf.no_grad()")
         if mode.recording and getattr(value, "requires_grad", False):
             raise RuntimeError("setitem: value requires a gradient, which would be lost; .detach()")
-        given = [self.data, value.data] if isinstance(value, Operators) else [self.data]
-        k = kernels.of("setitem", given, ("x", "value"), mixed=True)
+        parts = key if isinstance(key, tuple) else (key,)
+        given = [("value", value), *(("an index", part) for part in parts)]
+        tensors = [("x", self), *(one for one in given if isinstance(one[1], Operators))]
+        names, arrays = zip(*((name, one.data) for name, one in tensors), strict=True)
+        k = kernels.of("setitem", arrays, names, mixed=True)
         try:
             k.write(self.data, _plain(key), _plain(value))
         except (IndexError, TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ Shape   x, t, y: same
 
 from __future__ import annotations
 
+from .. import kernels
 from ..core import Tensor, as_tensor
 from ..device import Array, is_floating
 from ..shapes import ShapeError
@@ -62,6 +63,9 @@ def binary_cross_entropy_with_logits(
     op = "binary_cross_entropy_with_logits"
     check_reduction(op, reduction)
     x, target = _alike(op, x, target)
+    weights = {"weight": weight, "pos_weight": pos_weight}
+    given = {name: as_tensor(one).data for name, one in weights.items() if one is not None}
+    kernels.of(op, [x.data, *given.values()], ["x", *given], mixed=True)  # on one device
     positive = target if pos_weight is None else target * as_tensor(pos_weight)
     no = 1 - target  # (1 - t) (x - log p) - q t log p
     loss = no * x - (no + positive) * logsigmoid(x)
@@ -80,4 +84,5 @@ def _alike(op: str, x: Tensor | Array, target: Tensor | Array) -> tuple[Tensor, 
     for name, one in (("x", x), ("target", target)):
         if not is_floating(one.dtype):
             raise TypeError(f"{op}: dtype of {name} is {one.dtype}, expected a floating type")
+    kernels.of(op, [x.data, target.data], ("x", "target"))
     return x, target

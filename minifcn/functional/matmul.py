@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
@@ -126,6 +127,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"\n    x: ... I = {x.shape}"
             f"\n    weight: {'O I' if weight.ndim == 2 else 'I'} = {weight.shape}"
         )
+    given = [x.data, weight.data, *([] if bias is None else [as_tensor(bias).data])]
+    kernels.of("linear", given, ("x", "weight", "bias")[: len(given)], mixed=True)  # on one device
     y = matmul(x, transpose(weight, 0, 1) if weight.ndim == 2 else weight)
     if bias is None:
         return y

@@ -65,7 +65,10 @@ def batch_norm(
     sync, relu = flag("batch_norm", "sync", sync), flag("batch_norm", "relu", relu)
     C = _check_input(x)
     eps, momentum = real("batch_norm", "eps", eps, 0), real("batch_norm", "momentum", momentum)
-    k = kernels.of("batch_norm", [x.data])
+    names = ("running_mean", "running_var", "weight", "bias")
+    others = zip(names, (running_mean, running_var, weight, bias), strict=True)
+    given = {"x": x.data} | {name: as_tensor(a).data for name, a in others if a is not None}
+    k = kernels.of("batch_norm", [*given.values()], [*given], mixed=True)  # on one device
     weight = Tensor(k.full((C,), 1, x.data)) if weight is None else weight
     bias = Tensor(k.full((C,), 0, x.data)) if bias is None else bias
     weight = wide(_per_channel("weight", weight, x, C))
