@@ -8,6 +8,9 @@ nan for every floating type, and has a margin at both ends that is looked at aft
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,22 +21,100 @@ from .build import SANITIZE
 Host = np.ndarray[Any, np.dtype[Any]]
 
 MARGIN = 0 if SANITIZE else 64  # a sanitizer sees the very end of a block; a margin would hide it
+GRAIN = 1 if SANITIZE else 512  # sizes of blocks are multiples of it, as CuPy's
 POISON = bytes([0xFF]) * MARGIN
+
+Arena = dict[tuple[int, int], list[Host]]
+
+
+class MemoryPool:
+    """`cupy.cuda.MemoryPool`: blocks that nobody has any more serve again, on the same stream.
+
+    They come full of 0xFF, in the order of the stream: whoever still reads there finds nan. Under a
+    sanitizer every block is fresh, and its like is not seen again.
+    """
+
+    __module__ = "cupy.cuda.memory"
+
+    def __init__(self) -> None:
+        self._free: Arena = {}
+        self._total = self._used = 0
+
+    def malloc(self, size: int) -> MemoryPointer:
+        stream = streams.get_current_stream()
+        whole = max(-(-size // GRAIN) * GRAIN, 16)
+        known = self._free.get((stream.ptr, whole), [])
+        block = known.pop() if known and not SANITIZE else None
+        if block is None:
+            block = np.empty(whole + 2 * MARGIN, np.uint8)
+            self._total += whole
+        self._used += whole
+        streams.enqueue(lambda: block.fill(0xFF), allocating=True)
+        return MemoryPointer(Memory(self, block, size, stream.ptr), 0)
+
+    def _take_back(self, memory: Memory) -> None:
+        whole = memory.block.size - 2 * MARGIN
+        self._used -= whole
+        if memory.stream or not SANITIZE:  # a late kernel may know the address of such a block
+            self._free.setdefault((memory.stream, whole), []).append(memory.block)
+
+    def free_all_blocks(self, stream: Any = None) -> None:
+        streams.device_synchronize()  # as cudaFree does
+        self._free.clear()
+        self._total = self._used
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            streams.finish_all()
+
+    def used_bytes(self) -> int:
+        return self._used
+
+    def total_bytes(self) -> int:
+        return self._total
+
+
+default_pool = MemoryPool()
+
+
+class _Allocator:
+    now: Callable[[int], MemoryPointer] = default_pool.malloc
+
+
+def set_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> None:
+    """`cupy.cuda.set_allocator`."""
+    _Allocator.now = allocator or default_pool.malloc
+
+
+@contextmanager
+def using_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> Iterator[None]:
+    """`cupy.cuda.using_allocator`."""
+    before = _Allocator.now
+    set_allocator(allocator)
+    try:
+        yield
+    finally:
+        set_allocator(before)
 
 
 class Memory:
-    """A block of device memory with its margins."""
+    """A block of device memory that somebody has, with a margin at both ends."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.block = np.full(max(size, 16) + 2 * MARGIN, 0xFF, np.uint8)
-        self.ptr = self.block.ctypes.data + MARGIN
+    def __init__(self, pool: MemoryPool, block: Host, size: int, stream: int) -> None:
+        self.pool, self.block, self.size, self.stream = pool, block, size, stream
+        self.ptr = block.ctypes.data + MARGIN
 
-    def is_whole(self) -> bool:
-        """Whether both margins are as they were."""
-        return not MARGIN or (
-            self.block[:MARGIN].tobytes() == POISON and self.block[-MARGIN:].tobytes() == POISON
-        )
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self.pool._take_back(self)
+
+
+def is_whole(block: Host, size: int) -> bool:
+    """Whether both margins are as they were."""
+    end = MARGIN + size
+    return not MARGIN or (
+        block[:MARGIN].tobytes() == POISON and block[end : end + MARGIN].tobytes() == POISON
+    )
 
 
 class MemoryPointer:
@@ -84,7 +165,7 @@ class ndarray:
         dtype = np.dtype(dtype)
         shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         if memptr is None:
-            memptr = MemoryPointer(Memory(int(np.prod(shape, dtype=object)) * dtype.itemsize), 0)
+            memptr = _Allocator.now(int(np.prod(shape, dtype=object)) * dtype.itemsize)
         offset = MARGIN + memptr._offset
         self._mem = memptr.mem
         # NumPy checks that the array lies inside of the block
@@ -188,9 +269,9 @@ class ndarray:
             raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
         if not (self._host.flags.c_contiguous or self._host.flags.f_contiguous):
             raise RuntimeError("Cannot set to non-contiguous array")
-        if stream is None:
-            streams.synchronous(None)
-        streams.enqueue(lambda: np.copyto(self._host, arr), stream)
+        host = self._host
+        source = arr if is_pinned(arr) else arr.copy()  # what is not pinned is read at once
+        streams.enqueue(lambda: np.copyto(host, source), stream)
 
     def item(self) -> Any:
         return self.get().item()
@@ -220,6 +301,31 @@ class ndarray:
         raise TypeError(f"cuda_emu: numpy.{function.__name__} of a device array")
 
 
+class PinnedMemoryPointer(bytearray):
+    """`cupy.cuda.PinnedMemoryPointer`: host memory that copies read when they come to it."""
+
+    __module__ = "cupy.cuda.pinned_memory"
+
+
+def is_pinned(array: Host) -> bool:
+    base: Any = array
+    while isinstance(base, (np.ndarray, memoryview)):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return isinstance(base, PinnedMemoryPointer)
+
+
+def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
+    """`cupy.cuda.alloc_pinned_memory`."""
+    return PinnedMemoryPointer(b"\xff" * size)
+
+
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Host:
+    """`cupyx.empty_pinned`."""
+    count = int(np.prod(shape, dtype=object))
+    line = np.frombuffer(alloc_pinned_memory(count * np.dtype(dtype).itemsize), dtype)
+    return line.reshape(shape, order=order)  # type: ignore[call-overload] # any order
+
+
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
     """`cupy.empty`."""
     return ndarray(shape, dtype, order=order)
@@ -231,10 +337,10 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None, *, blocking: bo
         if dtype is not None and np.dtype(dtype) != a.dtype:
             raise TypeError("cuda_emu: asarray would convert; minifcn casts by its own kernel")
         return a
-    streams.synchronous(None)
+    streams.not_capturing()
     host = np.array(a, dtype, order=order or "A")  # type: ignore[call-overload] # any order
     made = ndarray(host.shape, host.dtype, order="C" if host.flags.c_contiguous else "F")
-    made._host[...] = host
+    made.set(host)
     return made
 
 

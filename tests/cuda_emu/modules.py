@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import build, streams
-from .memory import Memory, ndarray
+from .memory import Host, is_whole, ndarray
 
 SHARED = 48 << 10  # bytes of shared memory that a kernel may have without asking
 MOST_SHARED = 227 << 10
@@ -65,11 +65,11 @@ class Function:
         if len(args) != len(letters):
             raise TypeError(f"{self.name} takes {len(letters)} arguments, {len(args)} given")
         cells: list[int | bytes] = []
-        touched: list[Memory] = []
+        touched: list[tuple[Host, int]] = []  # not the Memory: it may serve again meanwhile
         for index, (argument, expected) in enumerate(zip(args, letters, strict=True)):
             cells.append(_cell(f"{self.name} argument {index}", argument, expected))
             if isinstance(argument, ndarray):
-                touched.append(argument._mem)
+                touched.append((argument._mem.block, argument._mem.size))
         # CuPy makes one block of an empty grid
         g, b = ([max(1, int(n)) for n in (*sizes, 1, 1)[:3]] for sizes in (grid, block))
         if b[0] * b[1] * b[2] > 1024 or b[2] > 64:
@@ -83,9 +83,9 @@ class Function:
             said = self._kernel.launch(tuple(g), tuple(b), cells, shared_mem)
             if said:
                 raise CUDADriverError(f"{self.name}: {said}")
-            for memory in touched:
-                if not memory.is_whole():
-                    memory.block[:] = 0xFF  # tell of it once
+            for memory, size in touched:
+                if not is_whole(memory, size):
+                    memory.fill(0xFF)  # tell of it once
                     raise CUDADriverError(f"{self.name} wrote beyond the end of an array")
 
         streams.enqueue(run, stream)

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 from . import memory, modules, streams
 
 CAPABILITY = os.environ.get("CUDA_EMU_CAPABILITY", "90")
@@ -38,43 +36,7 @@ class Device:
     def use(self) -> None: ...
 
     def synchronize(self) -> None:
-        streams.synchronous(None)
-
-
-class MemoryPool:
-    """`cupy.cuda.MemoryPool`: every block is fresh."""
-
-    __module__ = "cupy.cuda.memory"
-
-    def malloc(self, size: int) -> memory.MemoryPointer:
-        return memory.MemoryPointer(memory.Memory(size), 0)
-
-    def free_all_blocks(self, stream: Any = None) -> None: ...
-
-    def used_bytes(self) -> int:
-        return 0
-
-    def total_bytes(self) -> int:
-        return 0
-
-
-@contextmanager
-def using_allocator(allocator: Any = None) -> Iterator[None]:
-    """`cupy.cuda.using_allocator`: arrays come from where they always come from."""
-    yield
-
-
-class PinnedMemoryPointer(bytearray):
-    """Pinned host memory; `numpy.frombuffer` reads it."""
-
-    __module__ = "cupy.cuda.pinned_memory"
-
-
-def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> Any:
-    """`cupyx.empty_pinned`."""
-    made = np.empty(shape, dtype, order=order)  # type: ignore[call-overload] # any order
-    made.view(np.uint8)[...] = 0xFF
-    return made
+        streams.device_synchronize()
 
 
 def _module(name: str, **contents: Any) -> ModuleType:
@@ -95,7 +57,7 @@ def _properties(device: int = 0) -> dict[str, Any]:
 runtime = _module(
     "cupy.cuda.runtime",
     CUDARuntimeError=streams.CUDARuntimeError,
-    deviceSynchronize=lambda: streams.synchronous(None),
+    deviceSynchronize=streams.device_synchronize,
     driverGetVersion=lambda: 13000,
     getDevice=lambda: 0,
     getDeviceCount=lambda: 1,
@@ -112,11 +74,10 @@ cuda = _module(
     Event=streams.Event,
     Graph=streams.Graph,
     MemoryPointer=memory.MemoryPointer,
-    MemoryPool=MemoryPool,
-    PinnedMemoryPointer=PinnedMemoryPointer,
+    MemoryPool=memory.MemoryPool,
+    PinnedMemoryPointer=memory.PinnedMemoryPointer,
     Stream=streams.Stream,
-    alloc=lambda size: MemoryPool().malloc(size),
-    alloc_pinned_memory=lambda size: PinnedMemoryPointer(b"\xff" * size),
+    alloc_pinned_memory=memory.alloc_pinned_memory,
     compiler=_module("cupy.cuda.compiler", CompileException=modules.CompileException),
     driver=_module("cupy.cuda.driver", CUDADriverError=modules.CUDADriverError),
     get_current_stream=streams.get_current_stream,
@@ -124,11 +85,9 @@ cuda = _module(
     is_available=lambda: True,
     memory=_module("cupy.cuda.memory", OutOfMemoryError=MemoryError),
     runtime=runtime,
-    set_allocator=lambda allocator=None: None,
-    using_allocator=using_allocator,
+    set_allocator=memory.set_allocator,
+    using_allocator=memory.using_allocator,
 )
-
-_pool = MemoryPool()
 
 cupy = _module(
     "cupy",
@@ -139,12 +98,11 @@ cupy = _module(
     asnumpy=memory.asnumpy,
     cuda=cuda,
     empty=memory.empty,
-    get_default_memory_pool=lambda: _pool,
-    get_default_pinned_memory_pool=lambda: _pool,
+    get_default_memory_pool=lambda: memory.default_pool,
     ndarray=memory.ndarray,
 )
 
-cupyx = _module("cupyx", __path__=[], empty_pinned=empty_pinned)
+cupyx = _module("cupyx", __path__=[], empty_pinned=memory.empty_pinned)
 
 MODULES = {
     "cupy": cupy, "cupyx": cupyx, "cupy.cuda": cuda, "cupy.cuda.runtime": runtime,

@@ -1,5 +1,8 @@
-"""Streams, events and graphs. Work is done at once, unless a stream captures: then it is kept in a
-list, which is the graph, and done at every launch of it.
+"""Streams, events and graphs.
+
+The default stream works at once. Any other keeps its work until somebody waits for it, as late as a
+GPU may come to it: a copy or a kernel that nobody waits for is then seen by nobody. A stream that
+captures keeps its work for good, in a graph, to be done at every launch of that.
 
 While a stream captures, what waits for the device is an error, as on a GPU; and so is work on
 another stream, which a GPU may allow, but which no step of ours should do.
@@ -7,8 +10,11 @@ another stream, which a GPU may allow, but which no step of ours should do.
 
 from __future__ import annotations
 
+import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from weakref import WeakSet
 
 Work = Callable[[], None]
 
@@ -24,21 +30,38 @@ class _Now:
     capturing: Stream | None = None
 
 
-def synchronous(stream: Stream | None) -> None:
-    """Refuse what waits for the device while a stream captures."""
+def not_capturing() -> None:
+    """Refuse what a graph cannot repeat."""
     if _Now.capturing is not None:
         raise RuntimeError(
             "the current stream is capturing, so synchronous API calls are disallowed"
         )
 
 
-def enqueue(work: Work, stream: Stream | None = None) -> None:
-    """Do `work` in the order of a stream: now, or when the graph is launched."""
+def synchronous(stream: Stream | None) -> None:
+    """Wait for a stream, the current one if it is None; an error while one captures."""
+    not_capturing()
+    (stream or _Now.stream)._finish()
+
+
+def device_synchronize() -> None:
+    """Wait for all streams."""
+    not_capturing()
+    finish_all()
+
+
+def finish_all() -> None:
+    for stream in list(Stream._all):
+        stream._finish()
+
+
+def enqueue(work: Work, stream: Stream | None = None, allocating: bool = False) -> None:
+    """Do `work` in the order of a stream: when somebody waits, or when the graph is launched."""
     stream = _Now.stream if stream is None else stream
-    if _Now.capturing is None:
-        work()
+    if _Now.capturing is None or (allocating and stream is not _Now.capturing):
+        stream._add(work)
     elif stream is _Now.capturing:
-        stream._work.append(work)
+        stream._captured.append(work)
     else:
         raise CUDARuntimeError(
             "cudaErrorStreamCaptureImplicit: work on another stream than the one that captures"
@@ -66,6 +89,7 @@ class Stream:
 
     __module__ = "cupy.cuda.stream"
     null: Stream
+    _all: WeakSet[Stream] = WeakSet()
 
     def __init__(
         self,
@@ -75,8 +99,32 @@ class Stream:
         priority: int | None = None,
     ) -> None:
         self.ptr = 0 if null else id(self)
-        self._work: list[Work] = []
+        self._queue: deque[Work] = deque()
+        self._done = 0  # how much of the work there ever was
+        self._captured: list[Work] = []
         self._before: list[Stream] = []
+        Stream._all.add(self)
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._finish()  # a stream that goes leaves its work to be done
+
+    def _add(self, work: Work) -> None:
+        self._queue.append(work)
+        if self.ptr == 0:
+            self._finish()
+
+    @property
+    def _mark(self) -> int:
+        """The end of the work that was sent off so far."""
+        return self._done + len(self._queue)
+
+    def _finish(self, mark: int | None = None) -> None:
+        """Do all work, or that up to a mark."""
+        while self._queue and (mark is None or self._done < mark):
+            work = self._queue.popleft()
+            self._done += 1
+            work()
 
     def __enter__(self) -> Stream:
         self._before.append(_Now.stream)
@@ -92,6 +140,7 @@ class Stream:
 
     @property
     def done(self) -> bool:
+        self._finish()  # who asks often enough is told so
         return True
 
     def synchronize(self) -> None:
@@ -100,6 +149,7 @@ class Stream:
                 "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is "
                 "capturing"
             )
+        self._finish()
 
     def record(self, event: Event | None = None) -> Event:
         event = Event() if event is None else event
@@ -107,20 +157,26 @@ class Stream:
         return event
 
     def wait_event(self, event: Event) -> None:
-        """All work before the event is done already."""
+        if self.is_capturing() and event._stream is not self:
+            raise CUDARuntimeError(
+                "cudaErrorStreamCaptureIsolation: a graph cannot wait for work outside of it"
+            )
+        if event._stream is not None and event._stream is not self:
+            stream, mark = event._stream, event._mark
+            self._add(lambda: stream._finish(mark))
 
     def begin_capture(self, mode: int | None = None) -> None:
         if self.ptr == 0:
             raise RuntimeError("cannot capture on the default (legacy) stream")
         if _Now.capturing is not None:
             raise CUDARuntimeError("cudaErrorIllegalState: a stream is capturing already")
-        _Now.capturing, self._work = self, []
+        _Now.capturing, self._captured = self, []
 
     def end_capture(self) -> Graph:
         if _Now.capturing is not self:
             raise CUDARuntimeError("cudaErrorIllegalState: the stream is not capturing")
         _Now.capturing = None
-        return Graph(self._work)
+        return Graph(self._captured)
 
     def is_capturing(self) -> bool:
         return _Now.capturing is self
@@ -138,16 +194,26 @@ class Event:
         self, block: bool = False, disable_timing: bool = False, interprocess: bool = False
     ) -> None:
         self._time: float | None = None
+        self._stream: Stream | None = None
+        self._mark = 0
 
     @property
     def done(self) -> bool:
+        self._wait()  # who asks often enough is told so
         return True
 
     def record(self, stream: Stream | None = None) -> None:
-        self._time = time.perf_counter()
+        self._stream = _Now.stream if stream is None else stream
+        self._mark, self._time = self._stream._mark, time.perf_counter()
 
     def synchronize(self) -> None:
-        synchronous(None)
+        if _Now.capturing is not None:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: a stream is capturing")
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._stream is not None:
+            self._stream._finish(self._mark)
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:

@@ -217,6 +217,7 @@ def test_a_graph_records_and_replays(cuda: Cuda) -> None:
     graph.upload(stream)
     for _ in range(3):
         graph.launch(stream)
+    stream.synchronize()
     x.set(np.full(4, 10, "i4"))  # the next replay sees it
     graph.launch(stream)
     stream.synchronize()
