@@ -8,6 +8,9 @@ CONTRACT = "tests/test_contract.py::test_the_fast_kernel_equals_the_loops"
 LAYOUTS = "tests/test_contract.py::test_any_layout_in_memory_gives_the_same"
 FAR = "tests/kernels/test_cuda_far.py"
 ORDERS = "tests/kernels/test_cuda_orders.py"
+STRUCTURE = "tests/kernels/test_cuda_structure.py"
+LOSS = "tests/kernels/test_cuda_loss.py"
+CONV = "tests/kernels/test_cuda_conv.py"
 NORM = "tests/kernels/test_cuda_norm.py"
 EDGES = "tests/kernels/test_cuda_edges.py"
 TENSOR = "tests/kernels/test_cuda_tensor.py"
@@ -84,14 +87,14 @@ BUGS = [
         "reduce.cu",
         "for (int far = 16; far > 0; far /= 2) fold.meet(far);",
         "for (int far = 16; far > 1; far /= 2) fold.meet(far);",
-        (CONTRACT,), "sum_to or amax or extreme", ("values",),
+        (STRUCTURE,), "sums_over_any_axes and f4", ("values",),
     ),
     Bug(
         "a shuffle that some lanes do not reach",
         "lines.cuh",
         "  return {number, block * A",
-        "  if (outside) return {number, 0, 0, 0, true};\n  return {number, block * A",
-        (CONTRACT,), "softmax or cross_entropy", ("reports",),
+        "  if (outside) return {number, 0, 0, 1, true};\n  return {number, block * A",
+        (LOSS,), "softmax_along_every_axis", ("reports",),
     ),
     Bug(
         "a missing barrier in a tree of sums",
@@ -147,35 +150,35 @@ BUGS = [
         "conv_plain.cu",
         "Source a(x + (int64)place.group * depth,",
         "Source a(x,",
-        (CONTRACT,), "conv2d", ("values",),
+        (CONV,), "every_way_is_the_loops and plain-float32", ("values",),
     ),
     Bug(
         "halves of a fragment swapped",
         "tensor_tile.cuh",
         "b + j * 16 * 64);\n    f.b[2 * j][0] = two[0], f.b[2 * j][1] = two[1];",
         "b + j * 16 * 64);\n    f.b[2 * j][0] = two[1], f.b[2 * j][1] = two[0];",
-        (TENSOR,), "a_sum_in_parts", ("values",),
+        (TENSOR,), "columns_of_several_tiles and float16", ("values",),
     ),
     Bug(
         "one group of copies too few waited for",
         "tensor_tile.cuh",
         "    cp_async_wait<STAGES - 2>();",
         "    cp_async_wait<STAGES - 1>();",
-        (TENSOR,), "a_sum_in_parts", ("values",),
+        (TENSOR,), "columns_of_several_tiles and float16", ("values",),
     ),
     Bug(
         "a stage overwritten while it is read",
         "tensor_tile.cuh",
         "    __syncthreads();              // and no one reads",
         "    // and no one reads",
-        (TENSOR,), "a_sum_in_parts", ("thread",),
+        (TENSOR,), "columns_of_several_tiles and float16", ("thread",),
     ),
     Bug(
         "a swizzle that leaves its line",
         "tensor_tile.cuh",
         "((chunk ^ (row >> 1 & 3)) << 4)",
         "((chunk ^ (row >> 1 & 7)) << 4)",
-        (TENSOR,), "a_sum_in_parts", ("values",),
+        (TENSOR,), "columns_of_several_tiles and float16", ("values",),
     ),
     Bug(
         "a pixel beside the image is read",
