@@ -185,18 +185,14 @@ class Op:
 
 @no_grad()
 def _gather(found: dict[Node, Tensor]) -> None:
-    """Add to the `grad` of every node. One that is new may be written in place: no view, and nobody
-    else's."""
-    new: dict[Any, list[tuple[Node, Tensor]]] = {}
-    while found:
-        node, g = found.popitem()
+    """Add to the `grad` of every node; a new one is a copy, which may be written in place."""
+    new: dict[Any, list[Node]] = {}
+    for node, g in found.items():
+        node.grad = None if node.grad is None else node.grad + g
         if node.grad is None:
-            new.setdefault(kernels.of("backward", [g.data]), []).append((node, g))
-        else:
-            node.grad = node.grad + g
-    for k, some in new.items():
-        made = k.copies([g.data for _, g in some])
-        for (node, _), y in zip(some, made, strict=True):
+            new.setdefault(kernels.of("backward", [g.data]), []).append(node)
+    for k, nodes in new.items():
+        for node, y in zip(nodes, k.copies([found[n].data for n in nodes]), strict=True):
             node.grad = Tensor(y)
 
 

@@ -80,16 +80,33 @@ def to_device(array: Array, name: str | None) -> Array:
         return array
     if name == "cpu":
         return to_host(array)
-    moved: Array = cupy().asarray(array)
-    return moved
+    return upload(array)
 
 
 def to_host(array: Array) -> Array:
-    """`array` in host memory; the same array if it is there already."""
+    """`array` in host memory, in the order in which it lies; itself if it is there already."""
     if isinstance(array, np.ndarray):
         return array
-    host: Array = cupy().asnumpy(array)
-    return host
+    if _captured():  # where CUDA would break the capture off
+        raise RuntimeError("device: a value is wanted while the GPU's work is captured")
+    axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    back = sorted(range(array.ndim), key=lambda place: axes[place])
+    host: Array = cupy().asnumpy(array.transpose(axes))  # CuPy has to copy only what has gaps
+    return host.transpose(back)
+
+
+def upload(array: Array) -> Array:
+    """A host array in device memory. Not while a step is captured: its replays would read memory
+    of the host that is somebody else's by then."""
+    if _captured():
+        raise RuntimeError("an array of the host goes to the GPU in every step")
+    made: Array = cupy().asarray(array)
+    return made
+
+
+def _captured() -> bool:
+    """Whether a CUDA graph is being made of what is sent to the GPU."""
+    return bool(cupy().cuda.get_current_stream().is_capturing())
 
 
 def host_array(op: str, data: Any, dtype: Any = None) -> Array:

@@ -38,12 +38,14 @@ def fake_cupy(version: str = "14.2.0", devices: Any = 1) -> ModuleType:
             raise RuntimeError(devices)
         return int(devices)
 
-    module = ModuleType("cupy")
+    module, stream = ModuleType("cupy"), SimpleNamespace(is_capturing=lambda: False)
     module.__dict__.update(
         __version__=version,
-        cuda=SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=count)),
+        cuda=SimpleNamespace(
+            runtime=SimpleNamespace(getDeviceCount=count), get_current_stream=lambda: stream
+        ),
         asarray=FakeArray,
-        asnumpy=lambda a: a.host,
+        asnumpy=lambda a: getattr(a, "host", a),  # its views are NumPy's
     )
     return module
 

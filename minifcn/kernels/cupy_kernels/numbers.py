@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...device import Array, cupy
+from ...device import Array, cupy, upload
 from .transfer import Pinned
 
 Make = Callable[[], Any]
@@ -35,7 +35,7 @@ class Flags:
     """
 
     def __init__(self) -> None:
-        self.array: Array = cupy().asarray(np.full(FLAGS, -1, np.int64))
+        self.array: Array = upload(np.full(FLAGS, -1, np.int64))
         self.count = 0
 
     def flag(self, name: str = "") -> Array:
@@ -115,5 +115,5 @@ def hold(arrays: Any) -> None:
 
 
 def _made(make: Make, dtype: str) -> Array:
-    made: Array = cupy().asarray(np.array([make()], dtype))
+    made: Array = upload(np.array([make()], dtype))
     return made

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...device import Array, cupy
+from ...device import Array, upload
 from .elementwise import floating
 from .launch import THREADS, blocks, program
 from .memory import dense, empty, flat
@@ -72,5 +72,4 @@ def _sent(taps: Taps, dtype: str) -> Table:
     flattened = [tap for row in taps for tap in row]
     inputs = np.array([place for place, _ in flattened], np.int32)
     weights = np.array([weight for _, weight in flattened], dtype)
-    xp = cupy()
-    return xp.asarray(starts), xp.asarray(inputs), xp.asarray(weights)
+    return upload(starts), upload(inputs), upload(weights)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...device import Array, cupy, to_host
+from ...device import Array, to_host, upload
 from .elementwise import cast, copy
 from .launch import THREADS, blocks, program, word
 from .memory import put, start, views
@@ -32,7 +32,7 @@ def write(x: Array, key: Any, value: Any) -> None:
     long = (slice(None) if n != 1 else 0 for n in places.shape)
     values = values[(*long, ...)]  # a View has 6 axes
     unique, which = np.unique(places.reshape(-1)[::-1], return_index=True)
-    sent = cupy().asarray(unique), cupy().asarray(places.size - 1 - which)
+    sent = upload(unique), upload(places.size - 1 - which)
     run = program("place", WORD=word(x.dtype))
     run(
         "write_places", blocks(unique.size), THREADS,
@@ -66,7 +66,7 @@ def _assign(view: Array, value: Any) -> None:
 def _array(x: Array, value: Any) -> Array:
     """The value on the device, in x's dtype."""
     if not hasattr(value, "shape") or isinstance(value, (np.ndarray, np.generic)):
-        sent: Array = cupy().asarray(np.array(value, x.dtype))
+        sent: Array = upload(np.array(value, x.dtype))
         return sent
     return value if value.dtype == x.dtype else cast(value, x.dtype.name)
 
