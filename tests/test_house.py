@@ -224,6 +224,18 @@ def test_cupy_comes_in_by_its_doors_and_lazily() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_only_the_doors_ask_for_cupy() -> None:
+    """`device.cupy` is for the CuPy kernels, and for who says what is missing."""
+    wrong = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in modules()
+        if not DOORS_TO_CUPY.fullmatch(name_of(path)) and name_of(path) != "minifcn/cuda.py"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and "cupy" in [alias.name for alias in node.names]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_only_declared_libraries_are_imported() -> None:
     light = {"minifcn", "numpy"} | set(sys.stdlib_module_names)
     heavy = {
