@@ -49,6 +49,12 @@ def test_clamp_with_one_bound_and_with_contradicting_ones() -> None:
     assert F.clamp(x, 2, -2).tolist() == [-2.0, -2.0, -2.0], "max decides"
 
 
+def test_between_contradicting_bounds_nothing_passes(device: str) -> None:
+    x = mf.tensor([-3.0, -2.0, 0.0, 2.0], requires_grad=True, device=device)
+    F.clamp(x, 2, -2).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [0.0] * 4
+
+
 def test_whole_numbers_are_clamped_to_whole_bounds() -> None:
     bytes_ = mf.tensor(np.array([0, 7, 255], np.uint8))
     assert F.clamp(bytes_, 5, 200).tolist() == [5, 7, 200]

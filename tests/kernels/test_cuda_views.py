@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minifcn as mf
+from minifcn.device import by_name
 from minifcn.kernels import reference
 from tests.devices import on
 
@@ -180,10 +181,10 @@ def test_a_part_is_written_onto_another_part_of_itself(cuda: Any) -> None:
         assert x.tolist() == [0.0, *range(49)]
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2", "i4", "u1", "?"])
+@pytest.mark.parametrize("dtype", ["f4", "f2", "bfloat16", "i4", "u1", "?"])
 def test_comparing_with_numbers_no_element_can_hold(cuda: Any, dtype: str) -> None:
-    values = np.array([0, 1, 2, 200], "i8").astype(dtype)
-    for number in (0.5, 1, -1, 300, 10**12, float("inf"), float("-inf"), float("nan")):
+    values = np.array([0, 1, 2, 200], "i8").astype(by_name(dtype))
+    for number in (0.5, 1, -1, 300, 10**12, -(2**70), float("inf"), float("-inf"), float("nan")):
         got = mf.tensor(values, device="cuda") < number
         assert got.dtype == np.bool_
         assert got.tolist() == [float(one) < number for one in values]

@@ -44,7 +44,9 @@ def _number(dtype: Any, number: Any) -> tuple[Any, Any]:
     """
     if floating(dtype):
         with np.errstate(all="ignore"):
-            rounded = number if isinstance(number, np.generic) else np.array(number).astype(dtype)
+            rounded = (
+                number if isinstance(number, np.generic) else np.array(number, "f8").astype(dtype)
+            )
         return np.dtype("f8"), float(rounded)
     meet = _meet(dtype)
     if not isinstance(number, (int, np.integer, np.bool_)):

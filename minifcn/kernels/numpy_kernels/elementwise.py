@@ -237,6 +237,8 @@ def clamp_grad(gy: Array, x: Array, low: float, high: float) -> Array:
     """gy where low <= x <= high, else 0."""
     inside = result(x, np.bool_)
     np.equal(clamp(x, low, high), x, out=inside)  # nan is not
+    if low > high:  # x = high is not either
+        inside[...] = False
     return masked(gy, inside, True)
 
 
