@@ -57,7 +57,10 @@ def root() -> Path:
 
 
 def pytest_report_header() -> str:
-    return f"device cuda: {find_cuda()}"
+    try:
+        return f"device cuda: {find_cuda()}"
+    except (RuntimeError, ValueError) as error:  # what MINIFCN_CUDA asks for cannot be
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
