@@ -13,8 +13,7 @@
 //   Bytes   g once for each column tile, x once for each row tile and tap, mostly from the cache;
 //           the sums of every part written once
 // add_parts
-//   A thread owns one number of w.
-//   Launch  ceil(n / 256) blocks of 256 threads
+//   Some threads own one number of w; see parts.cuh.
 //   Bytes   the sums of every part read once, w written once
 // REAL, WIDE                  the element type, and that of sums: float for halves
 // VECTOR_ROWS, VECTOR_COLUMNS   4 or 1: channels of one load, of g and of x
@@ -35,6 +34,7 @@
 // Builds  REAL=half16|bfloat16 WIDE=float VECTOR_ROWS=4|1 VECTOR_COLUMNS=4|1 ROWS=256 COLS=16 ACROSS=4 THREADS=256
 // Stack   conv2d_weight: what a long sum had so far; no register is left (tile.cuh)
 #include "conv.cuh"
+#include "parts.cuh"
 #include "tile.cuh"
 
 // g: rows are o, steps are pixels as they lie.
@@ -132,10 +132,5 @@ conv2d_weight(const REAL* __restrict__ x, const REAL* __restrict__ g, WIDE* part
 }
 
 extern "C" __global__ void add_parts(const WIDE* parts, REAL* w, int64 count, int64 n) {
-  int64 i = line();
-  if (i >= n) return;
-  WIDE sum = 0;
-#pragma unroll 8
-  for (int64 part = 0; part < count; part++) sum += parts[part * n + i];
-  w[i] = narrow<REAL>(sum);
+  add_parts_of(parts, w, count, n);
 }

@@ -17,11 +17,12 @@
 //                   of 8 of them. The 8 sums of a number are added in order, and so are the parts.
 //   Launch  ceil(O C/G / 32) * ceil(KH KW / TAPS) by parts blocks of 32 x 8 threads
 //   Bytes   g once for each TAPS taps, x once for each tap, mostly from the cache
-// add_parts         A thread owns one number of w.
+// add_parts         Some threads own one number of w; see parts.cuh.
 // REAL, WIDE        the element type, and that of sums: float for halves
 // Builds  REAL=float|double WIDE=REAL
 // Builds  REAL=half16|bfloat16 WIDE=float
 #include "conv.cuh"
+#include "parts.cuh"
 
 constexpr int RUN = 4;
 constexpr int TAPS = 9;
@@ -142,10 +143,5 @@ conv2d_weight(const REAL* x, const REAL* g, WIDE* parts, const __grid_constant__
 }
 
 extern "C" __global__ void add_parts(const WIDE* parts, REAL* w, int64 count, int64 n) {
-  int64 i = line();
-  if (i >= n) return;
-  WIDE sum = 0;
-#pragma unroll 8
-  for (int64 part = 0; part < count; part++) sum += parts[part * n + i];
-  w[i] = narrow<REAL>(sum);
+  add_parts_of(parts, w, count, n);
 }

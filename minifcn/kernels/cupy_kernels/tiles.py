@@ -63,6 +63,12 @@ def tile_for(rows: int, columns: int, batch: int, dtype: Any, vectors: tuple[int
     return min(tiles, key=time)
 
 
+def adders(numbers: int, parts: int) -> tuple[int, tuple[int, int]]:
+    """Blocks and threads of parts.cuh: eight threads share a number that has many parts."""
+    block = (32, 8) if parts >= 32 else (256, 1)
+    return -(-numbers // block[0]), block
+
+
 def vector(x: Array, run: int) -> int:
     """How many elements one load may take, where `run` of them lie together: 4 or 1."""
     start: int = x.data.ptr  # type: ignore[attr-defined]  # CuPy's

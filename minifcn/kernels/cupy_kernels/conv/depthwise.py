@@ -9,7 +9,7 @@ from ....window import Window
 from ..launch import THREADS, blocks, program
 from ..memory import dense, empty, flat
 from ..structs import phases_struct, window_struct
-from ..tiles import wide
+from ..tiles import adders, wide
 from .problem import Problem
 
 FEW = 8  # channels of a group, on either side
@@ -69,5 +69,5 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     run("conv2d_weight", grid, (PAIRS, LINES), dense(x), dense(g), sums, window_struct(window),
         N, C, O, length, pairs)  # fmt: skip
     if sums.size != w.size or sums.dtype != w.dtype:
-        run("add_parts", blocks(w.size), THREADS, sums, flat(w), parts, w.size)
+        run("add_parts", *adders(w.size, parts), sums, flat(w), parts, w.size)
     return w

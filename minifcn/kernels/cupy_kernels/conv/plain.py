@@ -13,10 +13,10 @@ import numpy as np
 
 from ....device import Array, cupy
 from ....window import Window
-from ..launch import THREADS, Program, blocks, program
+from ..launch import Program, program
 from ..memory import dense, empty, flat
 from ..structs import phases_struct, window_struct
-from ..tiles import DEPTH, tile_for, vector, wide
+from ..tiles import DEPTH, adders, tile_for, vector, wide
 from .problem import Problem
 
 LEAST = 256  # pixels of a part: fewer are not worth the addition
@@ -90,7 +90,7 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     geometry = window_struct(window)
     run("conv2d_weight", grid, threads, image, outputs, sums, geometry, N, C, O, length)
     if sums.size != w.size or sums.dtype != w.dtype:
-        run("add_parts", blocks(w.size), THREADS, sums, flat(w), parts, w.size)
+        run("add_parts", *adders(w.size, parts), sums, flat(w), parts, w.size)
     return w
 
 
