@@ -170,6 +170,8 @@ def main() -> int:
     parser.add_argument("--each", action="store_true", help="a row per build and card")
     parser.add_argument("--jobs", type=int, default=0, help="processes (as many as cores)")
     given = parser.parse_args()
+    if installed() is None:
+        parser.exit(2, f"{MISSING}\n")
     start = time.perf_counter()
     wanted = [Path(name).stem for name in given.files] or files()
     cards = given.arch or (CARDS if given.all else QUICK)

@@ -5,7 +5,7 @@
 //
 // first_bad_label: a thread owns a label. `least` is -1 before, which as a number without a sign is the
 // largest: only a bad label touches it, so the atomic costs nothing where all is well.
-// confusion: a thread owns every so manieth pixel and walks along its C logits; of equals the first
+// confusion: a thread owns pixels one grid apart and walks along their C logits; of equals the first
 // wins, and the first nan before all. A label that is no class is not counted. Counts of whole numbers
 // are the same in any order, so atomics do: a block counts in shared memory where the matrix fits, and
 // adds that to global memory once instead of once per pixel.

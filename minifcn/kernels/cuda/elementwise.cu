@@ -20,7 +20,7 @@ struct alignas(16) Pack { REAL at[PACK]; };
 
 __device__ __forceinline__ bool aligned(const void* p) { return ((uint64)p & 15) == 0; }
 
-// f gets pointers to one element of each input (unused ones are null) and returns the result.
+// f gets one element of each input, for an input that is null that of a, and returns the result.
 template <class F>
 __device__ __forceinline__ void each(F f, const REAL* a, const REAL* b, const REAL* c, REAL* y, int64 n) {
   int64 first = line() * PACK;

@@ -14,7 +14,7 @@
 //
 // Launch  ceil(pixels 2^shift / 256) blocks of 256 threads
 // Bytes   cross_entropy: x read, 3 numbers per pixel written. Its gradient: x read, gx written
-// LABEL   the type of labels
+// REAL    elements; WIDE: what is computed in; LABEL: the type of labels
 // Builds  REAL=float|half16|bfloat16 WIDE=float LABEL=uint8|int32|int64
 // Builds  REAL=double WIDE=double LABEL=uint8|int32|int64
 #include "lines.cuh"

@@ -44,7 +44,8 @@ extern "C" __global__ void offsets(const int64* counts, int64* offset, int64 run
 }
 
 // `sizes` are those of the mask's axes
-extern "C" __global__ void write(const bool* mask, const int64* offset, const __grid_constant__ View sizes, int64* index, int64 found, int64 runs, int64 n) {
+extern "C" __global__ void write(const bool* mask, const int64* offset, const __grid_constant__ View sizes,
+                                 int64* index, int64 found, int64 runs, int64 n) {
   int64 k = line() / 32;
   int lane = threadIdx.x % 32;
   if (k >= runs) return;

@@ -11,7 +11,9 @@
 // Builds  WORD=uint8|uint16|uint32|uint64
 #include "common.cuh"
 
-extern "C" __global__ void place_on_grid(const WORD* x, const __grid_constant__ View from, const __grid_constant__ Grid grid, WORD value, WORD* y, const __grid_constant__ View to, int64 n) {
+extern "C" __global__ void place_on_grid(
+    const WORD* x, const __grid_constant__ View from, const __grid_constant__ Grid grid, WORD value, WORD* y,
+    const __grid_constant__ View to, int64 n) {
   int64 i = line();
   if (i >= n) return;
   int64 source = 0, target = 0;
@@ -34,7 +36,9 @@ extern "C" __global__ void fill(WORD value, WORD* y, const __grid_constant__ Vie
 }
 
 // y[place[i]] = value[which[i]], places counted in row order of the view and none of them twice
-extern "C" __global__ void write_places(const WORD* value, const __grid_constant__ View from, const int64* which, const int64* places, WORD* y, const __grid_constant__ View to, int64 n) {
+extern "C" __global__ void write_places(
+    const WORD* value, const __grid_constant__ View from, const int64* which, const int64* places, WORD* y,
+    const __grid_constant__ View to, int64 n) {
   int64 i = line();
   if (i < n) y[place(to, places[i])] = value[place(from, which[i])];
 }

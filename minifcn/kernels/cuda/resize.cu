@@ -16,7 +16,9 @@
 // Builds  REAL=double|integer OUT=REAL BY=double
 #include "common.cuh"
 
-extern "C" __global__ void resample(const REAL* x, const int32* row_start, const int32* row_at, const BY* row_by, const int32* col_start, const int32* col_at, const BY* col_by, OUT* y, int64 A, int64 H, int64 W, int64 P, int64 Q, int64 B) {
+extern "C" __global__ void resample(
+    const REAL* x, const int32* row_start, const int32* row_at, const BY* row_by, const int32* col_start,
+    const int32* col_at, const BY* col_by, OUT* y, int64 A, int64 H, int64 W, int64 P, int64 Q, int64 B) {
   int64 n = line();
   if (n >= A * P * Q * B) return;
   int64 b = n % B, j = n / B % Q, i = n / (B * Q) % P;

@@ -8,6 +8,7 @@
 //
 // Launch  ceil(lines 2^shift / 256) blocks of 256 threads
 // Bytes   x read, y written
+// REAL    elements; WIDE: what is computed in
 // Builds  REAL=float|half16|bfloat16 WIDE=float
 // Builds  REAL=double WIDE=double
 #include "lines.cuh"

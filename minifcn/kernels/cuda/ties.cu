@@ -15,16 +15,22 @@ __device__ __forceinline__ bool equal(REAL x, REAL best) {
   return wide(x) == wide(best) || (wide(x) != wide(x) && wide(best) != wide(best));
 }
 
-extern "C" __global__ void mark(const REAL* x, const __grid_constant__ View own, const REAL* best, const __grid_constant__ View line_, const MARK* g, const __grid_constant__ View given, MARK* y, const __grid_constant__ View to, int64 n) {
+extern "C" __global__ void mark(
+    const REAL* x, const __grid_constant__ View own, const REAL* best, const __grid_constant__ View line_,
+    const MARK* g, const __grid_constant__ View given, MARK* y, const __grid_constant__ View to, int64 n) {
   int64 i = line();
   if (i >= n) return;
   bool same = equal(x[place(own, i)], best[place(line_, i)]);
   y[place(to, i)] = !same ? narrow<MARK>(0) : g ? g[place(given, i)] : narrow<MARK>(1);
 }
 
-extern "C" __global__ void share(const REAL* x, const __grid_constant__ View own, const REAL* best, const __grid_constant__ View line_, const MARK* g, const __grid_constant__ View given, const double* count, const __grid_constant__ View counted, MARK* y, const __grid_constant__ View to, int64 n) {
+extern "C" __global__ void share(
+    const REAL* x, const __grid_constant__ View own, const REAL* best, const __grid_constant__ View line_,
+    const MARK* g, const __grid_constant__ View given, const double* count,
+    const __grid_constant__ View counted, MARK* y, const __grid_constant__ View to, int64 n) {
   int64 i = line();
   if (i >= n) return;
   bool same = equal(x[place(own, i)], best[place(line_, i)]);
-  y[place(to, i)] = narrow<MARK>(same ? wide(g[place(given, i)]) / (WideOf<MARK>::type)count[place(counted, i)] : 0);
+  typedef WideOf<MARK>::type Wide;
+  y[place(to, i)] = narrow<MARK>(same ? wide(g[place(given, i)]) / (Wide)count[place(counted, i)] : Wide(0));
 }
