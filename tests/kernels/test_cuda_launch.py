@@ -157,6 +157,8 @@ def test_values_that_do_not_fit(place: int, value: Any, error: Any, said: str) -
 def test_arrays_that_do_not_fit() -> None:
     doubles = on_device(np.zeros(5))
     refused(TypeError, "x has dtype float64, expected float", "scaled", doubles, *good()[1:])
+    whole = on_device(np.zeros(5, np.int32))  # as wide as a float
+    refused(TypeError, "x has dtype int32, expected float", "scaled", whole, *good()[1:])
     singles, _, *others = good()
     said = "factor is a ndarray, expected a float"
     refused(TypeError, said, "scaled", singles, singles, *others)

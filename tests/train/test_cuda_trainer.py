@@ -177,6 +177,27 @@ def test_a_label_that_is_no_class_is_the_error_of_the_cpu(device, graph, wrong):
 
 
 @pytest.mark.parametrize("graph", [True, False])
+def test_after_a_bad_label_all_is_as_before_it_and_training_can_go_on(device, graph):
+    def run(count):
+        pictures = Squares(count, wrong=(5,))
+        trainer = make(device, dataset=pictures, batch=1, epochs=1, graph=graph, read_every=1)
+        trainer.loader = Loader(pictures, 1, shuffle=False)
+        trainer.schedule = lambda step: 0.5
+        return trainer
+
+    there, good = run(8), run(5)
+    good.fit()
+    with pytest.raises(ValueError, match="is 9, but x has 3 classes"):
+        there.fit()
+    assert_same(weights(there), weights(good))
+    before, (x, target) = weights(there), next(iter(there.loader.epoch(0, 6)))
+    good.step(x, target)  # as the bad step, it draws one mask
+    assert there.model.random_state() == good.model.random_state()
+    assert math.isfinite(there.step(x, target))
+    assert all((weights(there)[name] != array).any() for name, array in before.items())
+
+
+@pytest.mark.parametrize("graph", [True, False])
 def test_an_infinite_loss_stops_the_steps_behind_it(device, graph):
     def run(where, graph):
         model = nn.Sequential(nn.Conv2d(3, 3, 1, generator=np.random.default_rng(0)))
