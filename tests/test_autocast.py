@@ -308,11 +308,21 @@ def test_a_kept_cast_follows_the_parameter(cuda: Any) -> None:
         assert np.array_equal(F.conv2d(x, w).numpy(), 2 * first)
         w.replace(on_cuda([[[[3.0]]]]).data)
         third = F.conv2d(x, w)
-        assert third.requires_grad
+        assert third.requires_grad and np.array_equal(third.numpy(), 3 * first)
         w.requires_grad = False
         assert not F.conv2d(x, w).requires_grad
         w.requires_grad = True
         assert mf.grad(F.conv2d(x, w).sum(), w)[0].shape == w.shape
+
+
+def test_only_parameters_are_kept(cuda: Any) -> None:
+    w, x = drawn(2, 2, 1, 1, requires_grad=True), drawn(1, 2, 3, 3)
+    with mf.autocast("float16"):
+        made = [F.conv2d(x, w * 2) for _ in range(2)]  # a weight that was computed: cast each time
+        assert not mode.autocast.parameters
+        F.conv2d(x, w)
+        assert set(mode.autocast.parameters) == {id(w)}
+    assert made[0].tolist() == made[1].tolist()
 
 
 def test_nothing_is_kept_alive_by_a_block_that_has_ended(cuda: Any) -> None:
