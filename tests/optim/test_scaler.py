@@ -162,6 +162,17 @@ def test_a_loss_in_half_precision_is_scaled_in_float32() -> None:
     assert optim.GradScaler().scale(mf.tensor(3.0, dtype="float64")).dtype == np.float64
 
 
+def test_a_graph_older_than_the_update_refuses_to_go_backward(device: str) -> None:
+    (p, *_), sgd = problem(device)
+    other, scaler = mf.tensor([1.0], requires_grad=True, device=device), optim.GradScaler()
+    late = scaler.scale(other.sum())
+    scaler.scale((p * p).sum()).backward()
+    scaler.step(sgd)
+    scaler.update()
+    with pytest.raises(RuntimeError, match="which GradScaler.update at .* has changed since"):
+        late.backward()
+
+
 def test_it_continues_from_its_state(device: str) -> None:
     def run(scaler: optim.GradScaler, params: Any, sgd: optim.SGD, steps: range) -> None:
         for step in steps:

@@ -352,15 +352,43 @@ def test_what_cannot_be_a_graph_is_trained_without_and_says_why(device, kind, re
     assert_same(weights(asked), weights(plain))
 
 
-def test_a_graph_is_made_anew_for_a_changed_model(device):
-    trainer, other = make(device, epochs=2), make(device, epochs=2, graph=False)
+CHANGES = {
+    "a frozen layer": lambda t: t.model[0].requires_grad_(False),
+    "a norm that does not learn": lambda t: t.model[1].eval(),
+    "another momentum": lambda t: t.optimizer.param_groups[0].update(momentum=0.5),
+    "another decay": lambda t: t.optimizer.param_groups[0].update(weight_decay=0.1),
+    "other weights": lambda t: t.model[0].weight.replace((t.model[0].weight * 2).data),
+    "another loss": lambda t: setattr(t, "loss", segmentation_loss(VOID)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_graph_is_made_anew_for_a_changed_model(device, what):
+    trainer, other = make(device), make(device, graph=False)
+    recorded = []
     for one in (trainer, other):
-        one.fit()
-        one.epochs = 4
-        one.model[0].requires_grad_(False)
-        one.optimizer.param_groups[0]["momentum"] = 0.5
-        one.fit()
-    assert trainer.ahead.recorded is not None
+        batches = list(one.loader.epoch(0))
+        for x, target in batches:
+            one.step(x, target)
+        recorded.append(one.ahead.recorded)
+        CHANGES[what](one)
+        for x, target in batches:
+            one.step(x, target)
+    assert trainer.ahead.recorded not in (None, *recorded)
+    assert_same(weights(trainer), weights(other))
+
+
+def test_a_graph_is_kept_for_another_learning_rate(device):
+    trainer, other = make(device), make(device, graph=False)
+    for one in (trainer, other):
+        batches = list(one.loader.epoch(0))
+        for x, target in batches:
+            one.step(x, target)
+        recorded = one.ahead.recorded
+        one.optimizer.param_groups[0].update(lr=0.05, lr_mult=0.5)
+        for x, target in batches:
+            one.step(x, target)
+        assert one.ahead.recorded is recorded
     assert_same(weights(trainer), weights(other))
 
 
