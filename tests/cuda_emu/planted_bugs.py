@@ -97,11 +97,18 @@ BUGS = [
         (LOSS,), "softmax_along_every_axis", ("reports",),
     ),
     Bug(
+        "a struct copied to local memory to be indexed",
+        "copy.cu",
+        "const WORD* x, const __grid_constant__ View from",
+        "const WORD* x, const View from",
+        (LAYOUTS,), "reversed and relu-", ("nvrtc",),
+    ),
+    Bug(
         "a missing barrier in a tree of sums",
         "norm_sums.cu",
         "left = (left + 1) / 2) {  // rows of threads still to be joined\n    __syncthreads();\n",
         "left = (left + 1) / 2) {\n",
-        (NORM,), "moments", ("orders", "thread"),
+        (NORM,), "moments", ("values", "thread"),
     ),
     Bug(
         "a barrier that some threads do not reach",
@@ -129,7 +136,7 @@ BUGS = [
         "tile.cuh",
         "    __syncthreads();\n  }\n  if (count",
         "  }\n  if (count",
-        (CONTRACT,), "conv2d or mat_mul", ("orders", "thread"),
+        (CONTRACT,), "conv2d or mat_mul", ("values", "orders", "thread"),
     ),
     Bug(
         "zeros that are not filled in",
