@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cuda_emu import Cuda
+from tests.devices import host
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4, 6)])
@@ -19,7 +20,7 @@ def test_no_batch_overtakes_the_ones_before(shape: Any, cuda: Cuda) -> None:
         feed = Feed(shape, np.float32)
         seen = [k.scale(feed(batch), 1.0) for batch in batches]  # nothing waits for the device
     for batch, one in zip(batches, seen, strict=True):
-        np.testing.assert_array_equal(one.get(), batch)
+        np.testing.assert_array_equal(host(one), batch)
 
 
 def test_a_lent_buffer_is_free(cuda: Cuda) -> None:

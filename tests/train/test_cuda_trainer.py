@@ -478,6 +478,30 @@ def test_float16_scales_its_loss_and_leaves_out_what_overflows(device, graph):
         assert (other < one) == same
 
 
+def test_a_graph_is_made_anew_for_another_scaler(device):
+    trainer, other = (make(device, precision="float16", graph=graph) for graph in (True, False))
+    for one in (trainer, other):
+        batches = list(one.loader.epoch(0))
+        for x, target in batches:
+            one.step(x, target)
+        one.scaler = GradScaler(init_scale=2.0**30)  # overflows, and follows
+        for x, target in batches:
+            one.step(x, target)
+    assert trainer.ahead.recorded is not None
+    assert trainer.scaler.get_scale() == other.scaler.get_scale() < 2.0**30
+    assert_same(weights(trainer), weights(other))
+
+
+def test_regularizers_weigh_as_much_in_float16(device):
+    def trained(precision):
+        rng = np.random.default_rng(0)
+        model = nn.Sequential(nn.Conv2d(3, 3, 1, generator=rng, regularizer=nn.L2(0.5)))
+        make(device, epochs=2, model=model, precision=precision).fit()
+        return model[0].weight.numpy()
+
+    np.testing.assert_allclose(trained("float16"), trained("float32"), rtol=0.05, atol=0.01)
+
+
 def test_a_batch_that_does_not_count_is_no_good_step_of_the_scaler(device):
     pictures = Squares(6, void=(3,))
     trainer = make(device, dataset=pictures, batch=1, precision="float16", epochs=1)
