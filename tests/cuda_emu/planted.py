@@ -82,7 +82,11 @@ def look(run: str, kernels: Path, tests: Sequence[str], file: str) -> Found:
             done = subprocess.run(
                 [sys.executable, str(CHILD), str(kernels), str(answer), *work],
                 cwd=sanitize.ROOT,
-                env=sanitize.environment(sanitizer, order) | {"MINIFCN_CUDA": "emulator"},
+                env={
+                    **sanitize.environment(sanitizer, order),
+                    "MINIFCN_CUDA": "emulator",
+                    "PYTEST_ADDOPTS": "",  # of whoever tests this, perhaps with several workers
+                },
                 preexec_fn=sanitize.same_addresses,
                 capture_output=True,
                 text=True,

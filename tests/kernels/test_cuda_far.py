@@ -37,10 +37,15 @@ def vast(cuda: Cuda, count: int, dtype: Any) -> Any:
     room = np.frombuffer(mmap.mmap(-1, total, flags=lazy), np.uint8)
     if memory.MARGIN:
         room[: memory.MARGIN] = room[-memory.MARGIN :] = 0xFF
-    block = memory.Memory.__new__(memory.Memory)
-    block.size, block.block = before + size, room
-    block.ptr = room.ctypes.data + memory.MARGIN
+    block = Lazy(memory.MemoryPool(), room, before + size, 0)
     return cupy.ndarray((count,), dtype, memptr=memory.MemoryPointer(block, before))
+
+
+class Lazy(memory.Memory):
+    """Memory that no pool wants back: it would be filled with nan, all of it."""
+
+    def __del__(self) -> None:
+        pass
 
 
 # ---- views ---------------------------------------------------------------------------------------
