@@ -17,8 +17,10 @@ def test_work_sent_before_is_done_before(cuda: Cuda) -> None:
     with cupy.cuda.Stream(non_blocking=True):
         y = k.scale(x, 2.0)
         with own_stream():
+            seen = host(k.scale(y, 1.0)).tolist()
             z = k.scale(y, 3.0)
         y = k.scale(z, 5.0)  # and what comes after waits in turn
+        assert seen == [0.0, 2.0, 4.0, 6.0, 8.0]
         assert host(y).tolist() == [0.0, 30.0, 60.0, 90.0, 120.0]
 
 
