@@ -3,7 +3,7 @@ r"""bias: one number per channel, checked before anything is computed, added alo
     add_bias        y[n, o, ...] = x[n, o, ...] + b[o]            gx = gy    gb = sum gy
     add_bias_relu   y = max(x + b, 0): the same of gy where y > 0, else of 0
 
-Layers find the second where ReLU follows, see nn/fuse.py. Beside an image in half precision b may
+A convolution adds its own bias, see conv_bias.py. Beside an image in half precision b may
 be float32: the sum is rounded once.
 
 Shape   x, y: N O ...    b: O
@@ -19,7 +19,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import draw
 from ..shapes import Shape, ShapeError
-from .activation import ReluGrad, relu
+from .activation import ReluGrad
 from .broadcast import sum_as
 
 
@@ -85,10 +85,3 @@ def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> T
             f"convert one with .astype()"
         )
     return bias
-
-
-def add_bias(y: Tensor, bias: Tensor | None, then_relu: bool = False) -> Tensor:
-    """y + bias along axis 1, if there is a bias; then ReLU, if wanted."""
-    if bias is None:
-        return relu(y) if then_relu else y
-    return AddBiasRelu()(y, bias) if then_relu else AddBias()(y, bias)

@@ -30,7 +30,8 @@ from ..device import Array
 from ..samples import Draw
 from ..shapes import Pair, Shape, flag, pair
 from ..window import Padding, Window
-from .bias import add_bias, check_bias
+from .bias import check_bias
+from .conv_bias import finished
 from .conv_window import (
     check_floating,
     conv_window,
@@ -63,7 +64,7 @@ class Conv2d(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        for window, x, w, _ in _samples():
+        for window, x, w, _ in triad_samples():
             yield Conv2d(window), x, w
 
 
@@ -89,7 +90,7 @@ class ConvTranspose2d(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        for window, _, w, g in _samples():
+        for window, _, w, g in triad_samples():
             yield ConvTranspose2d(window), g, w
 
 
@@ -115,11 +116,11 @@ class Conv2dWeight(Op):
 
     @staticmethod
     def samples() -> Iterator[tuple[Any, ...]]:
-        for window, x, _, g in _samples():
+        for window, x, _, g in triad_samples():
             yield Conv2dWeight(window), x, g
 
 
-def _samples() -> Iterator[tuple[Window, Draw, Draw, Draw]]:
+def triad_samples() -> Iterator[tuple[Window, Draw, Draw, Draw]]:
     """(window, x, w, g): stride remainders, dilation, lopsided padding, groups, depthwise, 1x1."""
     # fmt: off
     cases = [  # N  C  O   image   kernel    stride   padding           dilation  groups
@@ -169,7 +170,7 @@ def conv2d(
     options = stride, padding, dilation, groups
     window: Window = remembered(conv_window, x.shape, w.shape, options)
     bias = check_bias("conv2d", bias, weight, "O", w.shape[0])
-    return add_bias(Conv2d(window)(x, w), bias, flag("conv2d", "relu", relu))
+    return finished(Conv2d(window), x, w, bias, flag("conv2d", "relu", relu))
 
 
 def conv_transpose2d(
@@ -209,8 +210,8 @@ def conv_transpose2d(
     options = stride, padding, output_padding, groups, dilation, output_size
     window: Window = remembered(transpose_window, x.shape, w.shape, options)
     bias = check_bias("conv_transpose2d", bias, weight, "C", w.shape[1] * window.groups)
-    y = ConvTranspose2d(window)(x, w)
-    return add_bias(y, bias, flag("conv_transpose2d", "relu", relu))
+    then_relu = flag("conv_transpose2d", "relu", relu)
+    return finished(ConvTranspose2d(window), x, w, bias, then_relu)
 
 
 def conv2d_weight(

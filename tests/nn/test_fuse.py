@@ -95,7 +95,7 @@ def test_a_convolution_takes_the_relu_behind_it(kind, bias):
     conv, x = kind(3, 4, 3, stride=2, bias=bias, dtype=np.float64), images()
     y, gradients, _ = run(nn.Sequential(conv, nn.ReLU()), x, True)
     wanted, wanted_gradients, _ = run(OneByOne(conv, nn.ReLU()), x, True)
-    assert made_by(y)[0] == ("add_bias_relu" if bias else "relu")
+    assert made_by(y)[0] == ("conv_bias_relu" if bias else "relu")
     np.testing.assert_array_equal(y.numpy(), wanted.numpy())
     for got, one in zip(gradients, wanted_gradients, strict=True):
         np.testing.assert_allclose(got, one, atol=1e-13)
@@ -104,7 +104,7 @@ def test_a_convolution_takes_the_relu_behind_it(kind, bias):
 def test_its_own_activation_and_normalizer_come_first():
     twice = nn.Sequential(nn.Conv2d(3, 4, 3, activation="relu"), nn.ReLU())
     assert made_by(twice(mf.tensor(images(dtype=np.float32)))) == [
-        "relu", "add_bias_relu", "conv2d",
+        "relu", "conv_bias_relu",
     ]  # fmt: skip
     normed = nn.Sequential(nn.Conv2d(3, 4, 3, normalizer=nn.BatchNorm2d), nn.ReLU())
     assert made_by(normed(mf.tensor(images(dtype=np.float32)))) == ["batch_norm_relu", "conv2d"]

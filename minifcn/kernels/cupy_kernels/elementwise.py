@@ -47,17 +47,18 @@ def _as_number(x: Array, number: Any) -> Array:
     """x in the dtype that NumPy gives to x and a Python number together."""
     if is_floating(x.dtype):
         return x
-    return _promoted(x, np.result_type(x.dtype, number))
+    return fitted(x, np.result_type(x.dtype, number))
 
 
-def _promoted(x: Array, dtype: Any) -> Array:
+def fitted(x: Array, dtype: Any) -> Array:
+    """x as `dtype`, itself if it is."""
     return x if x.dtype == dtype else cast(x, np.dtype(dtype).name)
 
 
 def _pair(kernel: str, a: Array, b: Array) -> Array:
     """Whole numbers of two dtypes meet in the one that NumPy gives them."""
     dtype = a.dtype if a.dtype == b.dtype else np.result_type(a.dtype, b.dtype)
-    return _run(kernel, (_promoted(a, dtype), _promoted(b, dtype)))
+    return _run(kernel, (fitted(a, dtype), fitted(b, dtype)))
 
 
 def full(shape: Shape, value: float, like: Array) -> Array:
@@ -169,7 +170,7 @@ def larger_grad(gy: Array, a: Array, b: Array) -> Array:
 def select(mask: Array, a: Array, b: Array) -> Array:
     dtype = a.dtype if a.dtype == b.dtype else np.result_type(a.dtype, b.dtype)
     return _masking(
-        "select", dtype, mask, lambda m: (m, dense(_promoted(a, dtype)), dense(_promoted(b, dtype)))
+        "select", dtype, mask, lambda m: (m, dense(fitted(a, dtype)), dense(fitted(b, dtype)))
     )
 
 
@@ -179,7 +180,7 @@ def masked(x: Array, mask: Array, keep: bool) -> Array:
 
 def _masking(kernel: str, dtype: Any, mask: Array, given: Any) -> Array:
     y = empty(mask.shape, dtype)
-    m = dense(_promoted(mask, np.dtype(bool)))
+    m = dense(fitted(mask, np.dtype(bool)))
     _program(y.dtype)(kernel, blocks(y.size), THREADS, *given(m), flat(y), y.size)
     return y
 

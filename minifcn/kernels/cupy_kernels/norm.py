@@ -11,7 +11,7 @@ from typing import Any
 
 from ...device import Array, cupy
 from .columns import Plan, plan, room, rows_of, shaped, size_of, whole_packs, wide_dtype
-from .elementwise import cast
+from .elementwise import fitted
 from .launch import THREADS, blocks, program
 from .memory import dense, put
 
@@ -45,11 +45,6 @@ def _stats(x: Array, *numbers: Array | None) -> tuple[Any, list[Any]]:
     if any(one.dtype != dtype for one in known) or dtype not in (x.dtype, wide_dtype(x.dtype)):
         dtype = wide_dtype(x.dtype)
     return dtype, [None if one is None else dense(fitted(one, dtype)) for one in numbers]
-
-
-def fitted(x: Array, dtype: Any) -> Array:
-    """x as `dtype`, itself if it is."""
-    return x if x.dtype == dtype else cast(x, dtype.name)
 
 
 # ---- forward -------------------------------------------------------------------------------------

@@ -9,7 +9,10 @@ import numpy as np
 from ...device import Array
 from ...window import Window
 
-__all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
+__all__ = [
+    "conv2d", "conv2d_bias", "conv2d_weight", "conv_transpose2d", "conv_transpose2d_bias", "fold",
+    "unfold",
+]  # fmt: skip
 
 
 def _meetings(window: Window) -> Iterator[tuple[int, int, int, int, int, int]]:
@@ -48,6 +51,22 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
         for n, o, c in np.ndindex(x.shape[0], O, CG):
             w[o, c, u, v] += g[n, o, i, j] * x[n, o // (O // window.groups) * CG + c, h, k]
     return w
+
+
+def conv2d_bias(x: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
+    return _finished(conv2d(x, w, window), b, relu)
+
+
+def conv_transpose2d_bias(g: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
+    return _finished(conv_transpose2d(g, w, window), b, relu)
+
+
+def _finished(y: Array, b: Array, relu: bool) -> Array:
+    for n, c, i, j in np.ndindex(y.shape):
+        y[n, c, i, j] += b[c]
+        if relu and y[n, c, i, j] < 0:
+            y[n, c, i, j] = 0
+    return y
 
 
 def unfold(x: Array, window: Window) -> Array:

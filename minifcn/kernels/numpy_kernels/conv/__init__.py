@@ -23,6 +23,7 @@ from ....shapes import Pair
 from ....window import Window
 from ...forced import forced
 from ..memory import empty, framed
+from ..norm import add_bias, add_bias_relu
 from ..threads import each, shares
 from . import (
     blocks,
@@ -41,7 +42,10 @@ from .frame import reach, seen
 from .phases import along
 from .unfold import fold, unfold
 
-__all__ = ["conv2d", "conv2d_weight", "conv_transpose2d", "fold", "unfold"]
+__all__ = [
+    "conv2d", "conv2d_bias", "conv2d_weight", "conv_transpose2d", "conv_transpose2d_bias", "fold",
+    "unfold",
+]  # fmt: skip
 
 ROWS = 4  # of a thread: a multiple, so that no tile of Winograd's is cut
 WHOLE: dict[str, ModuleType] = {"blocks": blocks, "planes": planes}
@@ -110,6 +114,16 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     for other in others:
         np.add(w, other, out=w)
     return weights.back(w)
+
+
+def conv2d_bias(x: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
+    """conv2d(x, w) + b; then max(y, 0) if wanted."""
+    return (add_bias_relu if relu else add_bias)(conv2d(x, w, window), b)
+
+
+def conv_transpose2d_bias(g: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
+    """conv_transpose2d(g, w) + b; then max(x, 0) if wanted."""
+    return (add_bias_relu if relu else add_bias)(conv_transpose2d(g, w, window), b)
 
 
 @lru_cache(maxsize=4096)
