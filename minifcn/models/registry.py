@@ -1,7 +1,8 @@
-"""registry: a model from its `config`, as a checkpoint stores it."""
+"""registry: a model from its `config`, as a model file stores it."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,27 +10,34 @@ import numpy as np
 
 from .. import nn
 from ..shapes import shown
-from .fcn import FCN
-from .small import SmallEncoder
 
 Generator = np.random.Generator | None
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {"small": SmallEncoder}
+# The name in a config -> where its class is: file, class. Loaded when first asked for.
+MODELS = {
+    "fcn": ("fcn", "FCN"),
+}
+ENCODERS = {
+    "small": ("small", "SmallEncoder"),
+}
 
 
 def build(config: dict[str, Any], generator: Generator = None) -> nn.Module:
     """The model that `config` describes; `model.config` is such a description.
 
+    A model that stands on an encoder holds the encoder's description under "encoder".
+
     >>> net = build({"name": "fcn", "encoder": {"name": "small", "depth": 3}, "classes": 2})
     >>> net.config["skips"]
     2
     """
-    name, options = _parts("model", config, {"fcn": FCN})
-    if not isinstance(options.get("encoder"), dict):
+    name, options = _parts("model", config, MODELS)
+    if name == "fcn" and not isinstance(options.get("encoder"), dict):
         raise ValueError("build: model fcn needs an encoder, as {'name': 'small', ...}")
-    encoder_name, encoder_options = _parts("encoder", options.pop("encoder"), ENCODERS)
-    encoder = _make(ENCODERS[encoder_name], encoder_name, encoder_options, generator)
-    return _make(FCN, name, {"encoder": encoder, **options}, generator)
+    if "encoder" in options:
+        encoder_name, encoder_options = _parts("encoder", options.pop("encoder"), ENCODERS)
+        options["encoder"] = _make(ENCODERS, encoder_name, encoder_options, generator)
+    return _make(MODELS, name, options, generator)
 
 
 def _parts(kind: str, config: Any, known: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -43,9 +51,12 @@ def _parts(kind: str, config: Any, known: dict[str, Any]) -> tuple[str, dict[str
 
 
 def _make(
-    kind: Callable[..., nn.Module], name: str, options: dict[str, Any], generator: Generator
+    known: dict[str, tuple[str, str]], name: str, options: dict[str, Any], generator: Generator
 ) -> nn.Module:
+    file, kind = known[name]
+    module = importlib.import_module(f".{file}", __package__)
+    make: Callable[..., nn.Module] = getattr(module, kind)
     try:
-        return kind(**options, generator=generator)
+        return make(**options, generator=generator)
     except TypeError as error:
         raise ValueError(f"build: {name} does not take these options: {error}") from error
