@@ -54,7 +54,7 @@ def _make(
     known: dict[str, tuple[str, str]], name: str, options: dict[str, Any], generator: Generator
 ) -> nn.Module:
     file, kind = known[name]
-    module = importlib.import_module(f".{file}", __package__)
+    module = importlib.import_module(f"minifcn.models.{file}")
     make: Callable[..., nn.Module] = getattr(module, kind)
     try:
         return make(**options, generator=generator)
