@@ -30,8 +30,7 @@ from ..device import Array
 from ..samples import Draw
 from ..shapes import Pair, Shape, flag, pair
 from ..window import Padding, Window
-from .bias import check_bias
-from .conv_bias import finished
+from .conv_bias import check_bias, finished
 from .conv_window import (
     check_floating,
     conv_window,

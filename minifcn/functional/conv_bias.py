@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import Op, Tensor
+from ..core import Op, Tensor, as_tensor
 from ..device import Array
 from ..samples import Draw
-from ..shapes import Shape
+from ..shapes import Shape, ShapeError
 from .activation import ReluGrad, relu
 from .broadcast import sum_as
 
@@ -89,3 +89,23 @@ def finished(conv: Op, x: Tensor, w: Tensor, bias: Tensor | None, then_relu: boo
     if bias is None:
         return relu(conv(x, w)) if then_relu else conv(x, w)
     return ConvBiasRelu(conv)(x, w, bias) if then_relu else ConvBias(conv)(x, w, bias)
+
+
+def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> Tensor | None:
+    """The bias as a tensor of one value per channel of the result, in weight's dtype; or None."""
+    if given is None:
+        return None
+    bias = as_tensor(given)
+    if bias.ndim != 1:
+        raise ShapeError(f"{op}: bias has {bias.ndim} axes {bias.shape}, expected 1: {letter}")
+    if bias.shape[0] != size:
+        raise ShapeError(
+            f"{op}: axis 0 ({letter}) of bias is {bias.shape[0]}, but axis 1 ({letter}) of the "
+            f"result is {size}, expected {size}"
+        )
+    if bias.dtype != weight.dtype:
+        raise TypeError(
+            f"{op}: dtype of bias is {bias.dtype}, but dtype of weight is {weight.dtype}; "
+            f"convert one with .astype()"
+        )
+    return bias

@@ -16,7 +16,9 @@ from minifcn.kernels import numpy_kernels, reference
 from minifcn.kernels.numpy_kernels import memory, rows
 
 HOME = "minifcn.kernels.numpy_kernels"
-MODULES = ("elementwise", "loss", "memory", "norm", "optim", "pool", "rows", "structure")
+MODULES = (
+    "conv.bias", "elementwise", "loss", "memory", "norm", "optim", "pool", "rows", "structure",
+)  # fmt: skip
 TOLERANCE = {np.dtype("f8"): 1e-12, np.dtype("f4"): 2e-5}  # of the largest value
 
 

@@ -20,7 +20,7 @@
 __device__ __forceinline__ float root(float x) { return sqrtf(x); }
 __device__ __forceinline__ double root(double x) { return sqrt(x); }
 
-// `origin` and `scale` may be null for 0 and 1, `var` for a scale that is complete
+// `var` may be null for a scale that is complete
 extern "C" __global__ void affine(
     const REAL* __restrict__ x, const STAT* origin, const STAT* scale, const STAT* shift,
     const STAT* var, double eps, bool relu, REAL* __restrict__ y, int64 rows, int C) {
@@ -29,8 +29,8 @@ extern "C" __global__ void affine(
   WIDE from[PACK], times[PACK], plus[PACK];
 #pragma unroll
   for (int k = 0; k < PACK; k++) {
-    from[k] = origin ? wide(origin[c + k]) : WIDE(0);
-    times[k] = scale ? wide(scale[c + k]) : WIDE(1);
+    from[k] = wide(origin[c + k]);
+    times[k] = wide(scale[c + k]);
     plus[k] = wide(shift[c + k]);
     if (var) times[k] /= root(wide(var[c + k]) + (WIDE)eps);
   }

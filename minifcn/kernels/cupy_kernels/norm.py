@@ -16,9 +16,8 @@ from .launch import THREADS, blocks, program
 from .memory import dense, put
 
 __all__ = [
-    "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
-    "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
-    "move_running",
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
+    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments", "move_running",
 ]  # fmt: skip
 
 _Lines = tuple[Array, Array | None, Array]  # gy, y, x
@@ -89,8 +88,8 @@ def move_running(
 
 def _affine(
     x: Array,
-    origin: Array | None,
-    scale: Array | None,
+    origin: Array,
+    scale: Array,
     shift: Array,
     var: Array | None,
     eps: float,
@@ -120,14 +119,6 @@ def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array
 
 def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     return _affine(x, origin, scale, shift, None, 0.0, True)
-
-
-def add_bias(x: Array, b: Array) -> Array:
-    return _affine(x, None, None, b, None, 0.0, False)
-
-
-def add_bias_relu(x: Array, b: Array) -> Array:
-    return _affine(x, None, None, b, None, 0.0, True)
 
 
 # ---- backward ------------------------------------------------------------------------------------

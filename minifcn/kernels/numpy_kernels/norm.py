@@ -20,9 +20,8 @@ from .statistics import exact_moments, few_moments, near_mean
 from .threads import each, shares
 
 __all__ = [
-    "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
-    "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
-    "move_running",
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
+    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments", "move_running",
 ]  # fmt: skip
 
 Totals = Callable[[Array, Array], tuple[Array, Array]]
@@ -113,31 +112,6 @@ def _affine(x: Array, origin: Array, scale: Array, shift: Array, near: bool, rel
 def _column(c: Array, x: Array) -> Array:
     """C as 1 C 1 1, to go with a small x."""
     return c.reshape(1, -1, *(1,) * (x.ndim - 2))
-
-
-@rounded
-def add_bias(x: Array, b: Array) -> Array:
-    """y = x + b, one number per channel."""
-    if x.nbytes < SMALL:
-        return np.asarray(np.add(x, _column(b, x)))
-    values = image(x)
-    y = empty(values.shape, x.dtype)
-    np.add(grid(values), tiled(b, values), out=grid(y))
-    return y.reshape(x.shape)
-
-
-@rounded
-def add_bias_relu(x: Array, b: Array) -> Array:
-    """y = max(x + b, 0)."""
-    if x.nbytes < SMALL:
-        y = np.add(x, _column(b, x))
-        return np.maximum(y, 0, out=y)
-    values = image(x)
-    y, shift = empty(values.shape, x.dtype), tiled(b, values)
-    for to, part in blocks(grid(y), grid(values)):
-        np.add(part, shift, out=to)
-        np.maximum(to, 0, out=to)
-    return y.reshape(x.shape)
 
 
 @rounded

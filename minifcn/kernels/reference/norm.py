@@ -13,9 +13,8 @@ import numpy as np
 from ...device import Array
 
 __all__ = [
-    "add_bias", "add_bias_relu", "batch_norm", "batch_norm_grad", "batch_norm_relu",
-    "batch_norm_relu_grad", "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments",
-    "move_running",
+    "batch_norm", "batch_norm_grad", "batch_norm_relu", "batch_norm_relu_grad",
+    "batch_norm_weight", "channel_affine", "channel_affine_relu", "moments", "move_running",
 ]  # fmt: skip
 
 
@@ -76,20 +75,6 @@ def channel_affine(x: Array, origin: Array, scale: Array, shift: Array) -> Array
 
 def channel_affine_relu(x: Array, origin: Array, scale: Array, shift: Array) -> Array:
     y = channel_affine(x, origin, scale, shift)
-    for _, index in _places(x):
-        y[index] = 0 if y[index] < 0 else y[index]
-    return y
-
-
-def add_bias(x: Array, b: Array) -> Array:
-    y = np.empty(x.shape, x.dtype)
-    for c, index in _places(x):
-        y[index] = x[index] + b[c]
-    return y
-
-
-def add_bias_relu(x: Array, b: Array) -> Array:
-    y = add_bias(x, b)
     for _, index in _places(x):
         y[index] = 0 if y[index] < 0 else y[index]
     return y

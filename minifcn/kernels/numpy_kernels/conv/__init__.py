@@ -7,6 +7,7 @@
     taps                   stride 1 and any dilation
     pointwise, winograd1, winograd2
                            dense correlations: stride 1, no dilation
+    bias                   what follows in the same kernel
 
 A dense correlation reads pixels H W N C with zeros around them, and weights KH KW C O.
 """
@@ -23,7 +24,6 @@ from ....shapes import Pair
 from ....window import Window
 from ...forced import forced
 from ..memory import empty, framed
-from ..norm import add_bias, add_bias_relu
 from ..threads import each, shares
 from . import (
     blocks,
@@ -37,6 +37,7 @@ from . import (
     winograd1,
     winograd2,
 )
+from .bias import finished
 from .choose import Problem, choose
 from .frame import reach, seen
 from .phases import along
@@ -118,12 +119,12 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
 
 def conv2d_bias(x: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
     """conv2d(x, w) + b; then max(y, 0) if wanted."""
-    return (add_bias_relu if relu else add_bias)(conv2d(x, w, window), b)
+    return finished(conv2d(x, w, window), b, relu)
 
 
 def conv_transpose2d_bias(g: Array, w: Array, b: Array, window: Window, relu: bool) -> Array:
     """conv_transpose2d(g, w) + b; then max(x, 0) if wanted."""
-    return (add_bias_relu if relu else add_bias)(conv_transpose2d(g, w, window), b)
+    return finished(conv_transpose2d(g, w, window), b, relu)
 
 
 @lru_cache(maxsize=4096)
