@@ -1,5 +1,8 @@
 """infer: what a trained network sees on images of any size, and pictures of it."""
 
+from .coco import coco_results as coco_results
+from .components import Components as Components
+from .components import components as components
 from .curve import loss_curve as loss_curve
 from .legend import Entry as Entry
 from .legend import with_legend as with_legend
@@ -12,5 +15,7 @@ from .panel import panel as panel
 from .predict import Prediction as Prediction
 from .predict import predict_image as predict_image
 from .predictor import Predictor as Predictor
+from .regions import Region as Region
+from .regions import regions as regions
 from .tiles import Winner as Winner
 from .tiles import predict_classes as predict_classes
