@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images import UInt8
-from ..shapes import ShapeError, shown, whole
+from ..shapes import ShapeError, one_of, shown, whole
 from .classes import Classes
 from .transforms import Transform
 
@@ -41,23 +41,30 @@ class Dataset(Protocol):
 class Normalize:
     """From pixels to numbers around 0, per colour.   x = (pixel/255 - mean) / std
 
-    The defaults are ImageNet's mean and spread: the field's habit for photos of any kind.
+    The defaults are ImageNet's mean and spread: the field's habit for photos of any kind. Pixels
+    are red, green, blue; with `order` "BGR" the network sees blue first, and `mean` and `std` are
+    given in that order too, as OpenCV's users have them. (v - mean) / std / 255 with a mean of
+    0..255 is Normalize(mean / 255, std).
 
     Shape   uint8 H W 3 -> float32 3 H W, or N H W 3 -> N 3 H W
 
     >>> pixel = np.array([[[0, 255, 51]]], dtype=np.uint8)
     >>> Normalize(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.25))(pixel).ravel().round(3)
     array([-1. ,  1. , -1.2], dtype=float32)
+    >>> Normalize((0.5, 0.5, 0.5), (0.25, 0.5, 0.5), order="BGR")(pixel).ravel().round(3)
+    array([-1.2,  1. , -1. ], dtype=float32)
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    order: str = "RGB"
 
     def __post_init__(self) -> None:
+        one_of("Normalize", "order", self.order, ("RGB", "BGR"))
         if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
             raise ValueError(
                 f"Normalize: mean is {self.mean} and std {self.std}, "
-                f"expected three numbers each (red, green, blue), those of std above 0"
+                f"expected three numbers each ({self.order}), those of std above 0"
             )
 
     def __call__(self, image: UInt8) -> NDArray[np.float32]:
@@ -68,7 +75,8 @@ class Normalize:
             )
         scale = np.array([1 / (255 * s) for s in self.std], dtype=np.float32)
         shift = np.array([-m / s for m, s in zip(self.mean, self.std, strict=True)], np.float32)
-        planes = np.moveaxis(image, -1, -3)  # N C H W
+        colours = image if self.order == "RGB" else image[..., ::-1]
+        planes = np.moveaxis(colours, -1, -3)  # N C H W
         x = np.empty(planes.shape, dtype=np.float32)
         np.multiply(planes, scale[:, None, None], out=x)
         x += shift[:, None, None]

@@ -54,9 +54,9 @@ def predict_image(
     """Classify every pixel of a photo of any size; one too large for the limit goes by tiles.
 
     `forward` maps float32 N C H W to logits N K H W; `normalize` maps a photo uint8 H W 3 to its
-    input float32 C H W, pixel by pixel. For `stride`, `margin` and the limits see
-    `predict_classes`. Without `bytes_per_pixel` it is measured, and a photo of less than about
-    192 x 192 pixels is never cut.
+    input float32 C H W, pixel by pixel. Void is never predicted, though there may be a logit for
+    it. For `stride`, `margin` and the limits see `predict_classes`. Without `bytes_per_pixel` it is
+    measured, and a photo of less than about 192 x 192 pixels is never cut.
 
     Shape   image: H W 3
     """
@@ -75,7 +75,7 @@ def predict_image(
                 f"predict: axis 1 (K) of the logits is {logits.shape[1]}, "
                 f"but there are {scored} classes ({named} with void)"
             )
-        return logits
+        return logits[:, :scored]  # what is not scored is never predicted
 
     if bytes_per_pixel is None and image.size <= 3 * PROBE_SIDE**2:
         bytes_per_pixel = 1.0  # no larger than what a measurement would run

@@ -70,7 +70,9 @@ class Predictor:
     def whole(self, photo: NDArray[np.uint8]) -> Array | None:
         """The logits of a photo, on the network's device; None if it has to go by tiles.
 
-        Shape   photo: H W 3 (uint8) -> 1 K H W
+        Those of the scored classes: a network that also has a logit for void never says void.
+
+        Shape   photo: H W 3 (uint8) -> 1 K H W, K = classes.count
         """
         self.model.eval()
         H, W, _ = photo.shape
@@ -78,7 +80,7 @@ class Predictor:
             return None
         logits = self._logits(self.normalize(photo)[None])
         refuse_nan(logits)
-        return logits
+        return logits[:, : self.classes.count]
 
     def shrink_for(self, photo: NDArray[np.uint8]) -> int:
         """The k that shows the network a photo about as large as those of its training.
@@ -108,7 +110,7 @@ class Predictor:
         return device
 
     def logits(self, x: Array) -> Array:
-        """N C H W, normalised -> N K H W: the network's logits at the photo's own size.
+        """N C H W, normalised -> N K H W: all the network's logits, at the photo's own size.
 
         Edge pixels are repeated up to a multiple of k; pixel (i, j) of the network's input is the
         mean of k x k pixels from (k i, k j), so tiles that start at multiples of k agree.
@@ -145,7 +147,8 @@ class Predictor:
             },
             "mean": list(self.normalize.mean),
             "std": list(self.normalize.std),
-            "input": "RGB, uint8 / 255, minus mean, divided by std, N C H W",
+            "order": self.normalize.order,
+            "input": f"{self.normalize.order}, uint8 / 255, minus mean, divided by std, N C H W",
             "shrink": self.shrink,
             "side": self.side,
             "notes": self.notes,
@@ -173,7 +176,8 @@ class Predictor:
             listed = meta["classes"]
             colours = tuple((int(r), int(g), int(b)) for r, g, b in listed["colours"])
             classes = Classes(tuple(listed["names"]), colours, listed["void"])
-            normalize = Normalize(tuple(meta["mean"]), tuple(meta["std"]))
+            order = meta.get("order", "RGB")
+            normalize = Normalize(tuple(meta["mean"]), tuple(meta["std"]), order)
             model.load_state_dict(arrays)
             side = meta.get("side")
             predictor = Predictor(

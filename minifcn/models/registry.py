@@ -16,9 +16,12 @@ Generator = np.random.Generator | None
 # The name in a config -> where its class is: file, class. Loaded when first asked for.
 MODELS = {
     "fcn": ("fcn", "FCN"),
+    "squeezenet1_1": ("squeezenet", "SqueezeNet"),
+    "espnet": ("espnet", "ESPNet"),
 }
 ENCODERS = {
     "small": ("small", "SmallEncoder"),
+    "squeezenet1_1": ("squeezenet", "SqueezeNetEncoder"),
 }
 
 
