@@ -1,0 +1,176 @@
+"""squeezenet: SqueezeNet 1.1, a classifier that is fully convolutional up to its last mean.
+
+    fire       s = relu(squeeze 1x1 (x));  y = concat(relu(expand 1x1 (s)), relu(expand 3x3 (s)))
+    features   conv 3x3/2 64, pool, fire 2, 3, pool, fire 4, 5, pool, fire 6 - 9: N 512 h w
+    class map  relu(conv 1x1 to K): what is seen at each place, K scores
+    classes    mean of the class map over its places
+
+Nothing but the fire modules' 3x3 is padded, and pools (3x3/2) round up, so that pixel i of the last
+feature has its middle at image pixel 16 i + 15. Images need 17 x 17 pixels.
+
+Names   of parameters: torchvision's squeezenet1_1
+Source  Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, 2016;
+        its version 1.1 by the authors (2.4 times less work); 1,235,496 parameters for K = 1000
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import nn
+from ..core import Tensor
+from ..nn import init
+from ..nn.fuse import chain
+from ..shapes import ShapeError, bind, whole
+from .sight import Sight
+
+Generator = np.random.Generator | None
+
+SMALLEST = 17  # pixels: below, a pool has nothing left to look at
+POOL = "pool"
+# squeeze, expand (each of the two); a pool before fires 2, 4 and 6
+FIRES: tuple[Any, ...] = (
+    POOL, (16, 64), (16, 64), POOL, (32, 128), (32, 128),
+    POOL, (48, 192), (48, 192), (64, 256), (64, 256),
+)  # fmt: skip
+
+
+class Fire(nn.Module):
+    """Few channels, then many: a 1x1 convolution feeds a 1x1 and a 3x3 one, side by side.
+
+    Shape   x: N I H W -> y: N 2E H W
+    """
+
+    def __init__(self, inputs: int, squeeze: int, expand: int, generator: Generator = None) -> None:
+        conv = partial(_conv, generator=generator)
+        self.squeeze = conv(inputs, squeeze, 1)
+        self.expand1x1 = conv(squeeze, expand, 1)
+        self.expand3x3 = conv(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = self.squeeze(x)  # N S H W
+        return F.cat([self.expand1x1(s), self.expand3x3(s)], 1)  # N 2E H W
+
+
+class SqueezeNet(nn.Module):
+    """SqueezeNet 1.1 for `classes` classes; `dropout` acts on the features, in training only.
+
+    Shape   x: N C H W, H and W at least 17 -> N K
+
+    >>> import minifcn as mf
+    >>> net = SqueezeNet(classes=10).eval()
+    >>> x = mf.tensor(np.zeros((1, 3, 35, 50), np.float32))
+    >>> net(x).shape, net.class_map(x).shape
+    ((1, 10), (1, 10, 2, 3))
+    """
+
+    def __init__(
+        self,
+        classes: int = 1000,
+        dropout: float = 0.5,
+        in_channels: int = 3,
+        generator: Generator = None,
+    ) -> None:
+        self.classes = whole("squeezenet1_1", "classes", classes, 1)
+        self.config: dict[str, Any] = {
+            "name": "squeezenet1_1",
+            "classes": classes,
+            "dropout": dropout,
+            "in_channels": in_channels,
+        }
+        self.features = _features(in_channels, generator)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout, generator=generator and generator.spawn(1)[0]),
+            nn.Conv2d(512, classes, 1, weight_init=partial(init.normal, std=0.01),
+                      bias_init=init.zeros, generator=generator),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.flatten(self.classifier[3](self.class_map(x)), 1)  # N K
+
+    def class_map(self, x: Tensor) -> Tensor:
+        """The scores at every place.   Shape   x: N C H W -> N K h w"""
+        sizes = bind("squeezenet1_1", x=("N C H W", x.shape))
+        for axis, letter in ((2, "H"), (3, "W")):
+            if sizes[letter] < SMALLEST:
+                raise ShapeError(
+                    f"squeezenet1_1: axis {axis} ({letter}) of x is {sizes[letter]}, expected at "
+                    f"least {SMALLEST}"
+                )
+        y: Tensor = chain(list(self.classifier)[:3], self.features(x))
+        return y
+
+
+class SqueezeNetEncoder(nn.Module):
+    """The features of SqueezeNet 1.1 at strides 2, 4, 8 and 16: after conv1 and fires 3, 5 and 9.
+
+    Smaller images than 17 x 17 get zeros at bottom and right.
+
+    Shape   x: N C H W -> [N 64 .., N 128 .., N 256 .., N 512 ..]
+
+    >>> encoder = SqueezeNetEncoder()
+    >>> encoder.strides, encoder.offsets, encoder.radius
+    ((2, 4, 8, 16), (1.0, 3.0, 7.0, 15.0), 103)
+    """
+
+    channels = (64, 128, 256, 512)
+
+    def __init__(self, in_channels: int = 3, generator: Generator = None) -> None:
+        self.config: dict[str, Any] = {"name": "squeezenet1_1", "in_channels": in_channels}
+        self.features = _features(in_channels, generator)
+        sights = _sights()
+        self.strides = tuple(sight.stride for sight in sights)
+        self.offsets = tuple(sight.offset for sight in sights)
+        self.radius = sights[-1].beyond
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        bind("squeezenet1_1", x=("N C H W", x.shape))
+        H, W = x.shape[2:]
+        if min(H, W) < SMALLEST:
+            x = F.pad(x, (0, max(SMALLEST - W, 0), 0, max(SMALLEST - H, 0)))
+        layers, found = list(self.features), []
+        for first, last in ((0, 2), (2, 5), (5, 8), (8, 13)):
+            x = chain(layers[first:last], x)
+            found.append(x)
+        return found
+
+
+def _features(in_channels: int, generator: Generator) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(in_channels, 64, 3, stride=2, weight_init=init.he_uniform,
+                  bias_init=init.zeros, generator=generator),
+        nn.ReLU(),
+    ]  # fmt: skip
+    before = 64
+    for fire in FIRES:
+        if fire == POOL:
+            layers.append(nn.MaxPool2d(3, 2, ceil_mode=True))
+            continue
+        squeeze, expand = fire
+        layers.append(Fire(before, squeeze, expand, generator))
+        before = 2 * expand
+    return nn.Sequential(*layers)
+
+
+def _sights() -> list[Sight]:
+    """Of the last layer at each stride."""
+    sight = Sight().after(3, stride=2)
+    found = []
+    for fire in FIRES:
+        if fire == POOL:
+            found.append(sight)
+            sight = sight.after(3, stride=2)
+        else:
+            sight = sight.after(3, padding=1)
+    return [*found, sight]
+
+
+def _conv(inputs: int, outputs: int, size: int, **options: Any) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, activation="relu", weight_init=init.he_uniform,
+                     bias_init=init.zeros, **options)  # fmt: skip
