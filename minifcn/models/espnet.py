@@ -7,9 +7,10 @@ An ESP block looks at five scales for the price of one 3x3 convolution:
     y   = d_1 | d_2 | d_2 + d_4 | d_2 + d_4 + d_8 | d_2 + d_4 + d_8 + d_16
     y   = PReLU(norm(y + x))                          without x in a block that shrinks
 
-The sums hide the holes that a large dilation leaves; O < 5 has the first O scales only. The encoder has three levels, at strides 2, 4
-and 8, and each also sees the image itself, averaged; the decoder goes back by transposed
-convolutions of 2x2, stride 2, which look at nothing beyond their cell.
+The sums hide the holes that a large dilation leaves; O < 5 has the first O scales only. The
+encoder has three levels, at strides 2, 4 and 8, and each also sees the image itself, averaged; the
+decoder goes back by transposed convolutions of 2x2, stride 2, which look at nothing beyond their
+cell.
 
 Sizes: both sides are repeated at their edge up to the next multiple of 8, and the logits are cut
 to the image again, so that any size works. (A photo of 1 x 1 pixels is a grey square to it.)
