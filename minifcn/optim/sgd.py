@@ -25,7 +25,8 @@ from ..shapes import flag, one_of, real
 
 RULE = ("momentum", "dampening", "weight_decay", "nesterov", "maximize")
 OPTIONS = ("lr", *RULE, "form", "lr_mult")
-Move = tuple[Tensor, Array, Array | None]  # parameter, gradient, momentum
+# parameter, gradient, momentum, whether a step was made if only the device knows
+Move = tuple[Tensor, Array, Array | None, Array | None]
 NUMBERS = ("lr", "momentum", "dampening", "weight_decay", "lr_mult")
 
 
@@ -61,6 +62,7 @@ class SGD:
         self.defaults = dict(zip(OPTIONS, values, strict=True))
         self.param_groups: list[dict[str, Any]] = []
         self._momentum: dict[int, Array] = {}  # place of the parameter -> v
+        self._begun: dict[int, Array] = {}  # place -> int32, 0 until a step is made
         self.factor = 1.0  # of the learning rates in the last step
         if not isinstance(params, Iterable):
             raise TypeError(f"SGD: params is a {type(params).__name__}, expected parameters")
@@ -118,24 +120,31 @@ class SGD:
             moves: dict[tuple[Any, bool], list[Move]] = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    k, first, move = self._move(p, place, group["momentum"] != 0)
+                    k, first, move = self._move(p, place, group, skip)
                     moves.setdefault((k, first), []).append(move)
                 place += 1
             for (k, first), some in moves.items():
                 self._make(k, group, some, first, skip, scale)
 
-    def _move(self, p: Tensor, place: int, remembers: bool) -> tuple[Any, bool, Move]:
+    def _move(
+        self, p: Tensor, place: int, group: Mapping[str, Any], skip: Array | None
+    ) -> tuple[Any, bool, Move]:
         """(kernels, whether its momentum is new, what moves)."""
         assert p.grad is not None
+        remembers = group["momentum"] != 0
         first = remembers and place not in self._momentum
+        v = begun = None
         if first:
             self._momentum[place] = full_like(p, 0).data
-        v = None
+            if skip is not None and group["dampening"]:  # without it v = g' follows from v = 0
+                self._begun[place] = kernels.of("SGD.step", [skip]).full((1,), 0, skip)
         if remembers:  # the model may have moved since the last step
             v = self._momentum[place] = moved(self._momentum[place], p.device)
+        if remembers and place in self._begun:
+            begun = self._begun[place] = moved(self._begun[place], p.device)
         arrays = [p.data, p.grad.data, *([] if v is None else [v])]
         k = kernels.of("SGD.step", arrays, ("parameter", "gradient", "momentum")[: len(arrays)])
-        return k, first, (p, p.grad.data, v)
+        return k, first and begun is None, (p, p.grad.data, v, begun)
 
     def _make(
         self,
@@ -151,23 +160,26 @@ class SGD:
         def lr() -> float:
             return float(group["lr"] * group["lr_mult"] * self.factor)
 
-        params, grads, velocities = zip(*moves, strict=True)
+        params, grads, velocities, begun = zip(*moves, strict=True)
         options = {name: group[name] for name in RULE}
+        options["caffe"] = group["form"] == "caffe"
         k.sgd_steps([p.data for p in params], grads, velocities, lr, first=first, skip=skip,
-                    scale=scale, caffe=group["form"] == "caffe", **options)  # fmt: skip
+                    scale=scale, begun=begun, **options)  # fmt: skip
         for p in params:
             p.written("SGD.step")
 
     def momentum_arrays(self) -> list[Array]:
-        """The momentum of every parameter that has one, as it lies on its device."""
-        return [self._momentum[place] for place in sorted(self._momentum)]
+        """What changes from step to step, as it lies on its device."""
+        return [known[place] for known in (self._momentum, self._begun) for place in sorted(known)]
 
     def state_dict(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """(arrays, numbers): copies of the momentum by parameter place; each group's options.
 
-        The arrays are on the host.
+        The arrays are on the host. A parameter of which no step was made has none.
         """
-        arrays = {f"momentum.{place}": np.array(to_host(v)) for place, v in self._momentum.items()}
+        idle = {place for place, begun in self._begun.items() if not to_host(begun).any()}
+        made = {place: v for place, v in self._momentum.items() if place not in idle}
+        arrays = {f"momentum.{place}": np.array(to_host(v)) for place, v in made.items()}
         groups = []
         for group in self.param_groups:
             options = {name: group[name] for name in OPTIONS}
@@ -193,7 +205,7 @@ class SGD:
             p = params[place]
             moved = to_device(np.array(value, p.dtype), p.device)
             momentum[place] = kernels.of("SGD", [moved]).copy(moved)  # in the device's own order
-        self._momentum = momentum
+        self._momentum, self._begun = momentum, {}
         for group, saved in zip(self.param_groups, numbers["groups"], strict=True):
             group.update({name: saved[name] for name in OPTIONS})
 

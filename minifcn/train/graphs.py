@@ -79,6 +79,7 @@ class Host:
         self.trainer = trainer
         self.modules = [(path, m, dict(vars(m))) for path, m in trainer.model.named_modules()]
         self.momentum = dict(trainer.optimizer._momentum)
+        self.begun = dict(trainer.optimizer._begun)
         self.random = trainer.model.random_state()
 
     def changed(self) -> str:
@@ -101,6 +102,7 @@ class Host:
             vars(module).clear()
             vars(module).update(before)
         self.trainer.optimizer._momentum = dict(self.momentum)
+        self.trainer.optimizer._begun = dict(self.begun)
         self.trainer.model.load_random_state(self.random)
         if self.trainer.scaler is not None:
             self.trainer.scaler._overflow = None

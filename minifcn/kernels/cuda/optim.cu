@@ -4,6 +4,7 @@
 //                v  = momentum v + (1 - dampening) g'           the first time v = g'
 //                p -= lr (g' + momentum v if nesterov, else v, else g' without momentum)
 //                caffe: v = momentum v + lr g', p -= v
+//   begin        b = 1 of every array that has one, unless the step is left out
 //   copies       p = g
 //   not_finite   flag = 1 if an element of any array is infinite or nan
 //   squares      sum x^2 in double: one partial sum per block, added up by `total` in their order
@@ -15,8 +16,8 @@
 // addresses in it. Blocks from[k] .. from[k + 1] - 1 belong to array k. A thread takes 16 bytes at
 // a time where all arrays allow.
 //
-// Launch  sgd_steps, copies, not_finite: from[count] blocks of 256 threads. squares: at most 528 such blocks.
-//         total, update_loss_scale: one thread
+// Launch  begin: 64 threads, one per array. sgd_steps, copies, not_finite: from[count] blocks of 256 threads. squares: at most 528 such blocks.
+//         clear, total, update_loss_scale: one thread
 // Bytes   p, g and v read, p and v written; copies: g read, p written; not_finite, squares: x read
 // REAL    elements; WIDE: what is computed in
 // Builds  REAL=float|half16|bfloat16 WIDE=float
@@ -29,7 +30,7 @@ constexpr int MOST = 64;
 constexpr int CHUNK = 256 * 16;
 
 struct Group {
-  uint64 p[MOST], g[MOST], v[MOST];  // addresses; v is 0 without momentum
+  uint64 p[MOST], g[MOST], v[MOST], b[MOST];  // addresses; v is 0 without momentum, b often
   int64 size[MOST];
   int32 from[MOST + 1], count;
 };
@@ -71,16 +72,18 @@ __device__ __forceinline__ void move(const Rule& r, WIDE& p, WIDE g, WIDE& v) {
   }
 }
 
-// The learning rate is read from `lr_at`, if that is no null; `skip` nonzero changes nothing.
+// The learning rate is read from `lr_at`, if that is no null; `skip` nonzero changes nothing. A step is
+// the array's first if `first` says so, or if the array has a `b`, which is 0.
 extern "C" __global__ void sgd_steps(
     const __grid_constant__ Group group, const double* lr_at, double lr, double momentum,
     double dampening, double weight_decay, bool nesterov, bool maximize, bool caffe, bool first,
     const int32* skip, const float* loss_scale) {
   if (skip && *skip) return;
   Part own = own_part(group);
+  const int32* begun = (const int32*)group.b[own.k];
   Rule rule = {(WIDE)(lr_at ? *lr_at : lr), (WIDE)momentum, (WIDE)(1 - dampening), (WIDE)weight_decay,
-               loss_scale ? (WIDE)(1.0 / *loss_scale) : WIDE(1), nesterov, maximize, caffe, first,
-               group.v[own.k] != 0};
+               loss_scale ? (WIDE)(1.0 / *loss_scale) : WIDE(1), nesterov, maximize, caffe,
+               first || (begun && *begun == 0), group.v[own.k] != 0};
   REAL *p = (REAL*)group.p[own.k], *v = (REAL*)group.v[own.k];
   const REAL* g = (const REAL*)group.g[own.k];
   bool wide_loads = ((group.p[own.k] | group.g[own.k] | group.v[own.k]) & 15) == 0;
@@ -105,6 +108,13 @@ extern "C" __global__ void sgd_steps(
       if (v) v[e] = narrow<REAL>(speed);
     }
   }
+}
+
+// After all blocks of sgd_steps have read b.
+extern "C" __global__ void begin(const __grid_constant__ Group group, const int32* skip) {
+  if (threadIdx.x >= group.count || (skip && *skip)) return;
+  int32* begun = (int32*)group.b[threadIdx.x];
+  if (begun) *begun = 1;
 }
 
 extern "C" __global__ void copies(const __grid_constant__ Group group) {

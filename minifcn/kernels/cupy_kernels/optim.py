@@ -29,6 +29,7 @@ class Lines(NamedTuple):
     p: Array
     g: Array
     v: Array | None
+    b: Array | None = None  # whether a step was made, if the host does not know
     put_back: tuple[tuple[Array, Array], ...] = ()  # (copy, where it came from)
 
 
@@ -64,6 +65,7 @@ def sgd_steps(
     first: bool = False,
     skip: Array | None = None,
     scale: Array | None = None,
+    begun: Sequence[Array | None] | None = None,
 ) -> None:
     """The step of numpy_kernels.sgd_steps, 64 parameters in a launch.
 
@@ -72,12 +74,15 @@ def sgd_steps(
     at, rate = _rate(lr)
     numbers_ = (momentum, dampening, weight_decay)
     rule = (at, rate, *map(float, numbers_), nesterov, maximize, caffe, first, skip, scale)
-    lines = [_lines(*one) for one in zip(params, grads, velocities, strict=True)]
+    marks = [None] * len(params) if begun is None else begun
+    lines = [_lines(*one) for one in zip(params, grads, velocities, marks, strict=True)]
     numbers.hold(lines)  # a graph has addresses only
     for dtype, group in _launches(lines):
         run = program("optim", REAL=dtype, WIDE=wide_dtype(dtype))
         struct = _group(group)
         run("sgd_steps", int(struct["from"][len(group)]), THREADS, struct, *rule)
+        if any(one.b is not None for one in group):
+            run("begin", 1, MOST, struct, skip)
     for one in lines:
         for made, source in one.put_back:
             put(made, source)
@@ -92,18 +97,18 @@ def _rate(lr: Rate) -> tuple[Array | None, float]:
     return (None, float(lr)) if isinstance(lr, (int, float)) else (lr, 0.0)
 
 
-def _lines(p: Array, g: Array, v: Array | None) -> Lines:
+def _lines(p: Array, g: Array, v: Array | None, b: Array | None) -> Lines:
     """p, g and v in one order: p's own, if v has it too."""
     own = (p,) if v is None else (p, v)
     if all(is_packed(one) for one in own):
-        return Lines(flat(p), dense(g), None if v is None else flat(v))
+        return Lines(flat(p), dense(g), None if v is None else flat(v), b)
     if all(one.flags.c_contiguous for one in own):
         velocity = None if v is None else v.reshape(-1)
-        return Lines(p.reshape(-1), in_c_order(g).reshape(-1), velocity)
+        return Lines(p.reshape(-1), in_c_order(g).reshape(-1), velocity, b)
     copies = tuple((packed(one), one) for one in own)
     velocity = None if v is None else flat(copies[1][0])
     changed = tuple(pair for pair in copies if pair[0] is not pair[1])
-    return Lines(flat(copies[0][0]), dense(g), velocity, changed)
+    return Lines(flat(copies[0][0]), dense(g), velocity, b, changed)
 
 
 def _launches(lines: Sequence[Lines]) -> Iterator[tuple[Any, list[Lines]]]:
@@ -117,7 +122,7 @@ def _launches(lines: Sequence[Lines]) -> Iterator[tuple[Any, list[Lines]]]:
 def _group(lines: Sequence[Lines]) -> Array:
     """`struct Group`: where the arrays lie, and which blocks work on each."""
     made, count = np.zeros((), STRUCTS["Group"]), len(lines)
-    for name in "pgv":
+    for name in "pgvb":
         made[name][:count] = [_address(getattr(one, name)) for one in lines]
     made["size"][:count] = [one.p.size for one in lines]
     made["from"][1 : count + 1] = np.cumsum([blocks(one.p.size, CHUNK) for one in lines])

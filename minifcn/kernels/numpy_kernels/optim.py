@@ -57,18 +57,24 @@ def sgd_steps(
     first: bool = False,
     skip: Array | None = None,
     scale: Array | None = None,
+    begun: Sequence[Array | None] | None = None,
 ) -> None:
     """`sgd_step` of every parameter; of gradients / scale, and of none if `skip` is not 0.
 
-    `lr` is a number, an array of one, or a function that gives it.
+    `lr` is a number, an array of one, or a function that gives it. `begun` has, for a parameter
+    whose steps may all have been left out so far, an int32: 0, until a step is made.
     """
     if skip is not None and skip.any():
         return
     rate = float(lr() if callable(lr) else np.asarray(lr).item())
-    for p, g, v in zip(params, grads, velocities, strict=True):
+    marks = [None] * len(params) if begun is None else begun
+    for p, g, v, mark in zip(params, grads, velocities, marks, strict=True):
         slope = g if scale is None else np.asarray(g / scale.item())
+        new = first or (mark is not None and not mark.any())
         sgd_step(p, slope, v, rate, momentum, dampening, weight_decay, nesterov, maximize, caffe,
-                 first)  # fmt: skip
+                 new)  # fmt: skip
+        if mark is not None:
+            mark[...] = 1
 
 
 def _step(

@@ -53,16 +53,20 @@ def sgd_steps(
     first: bool = False,
     skip: Array | None = None,
     scale: Array | None = None,
+    begun: Sequence[Array | None] | None = None,
 ) -> None:
     if skip is not None and skip[0] != 0:
         return
     rate = lr() if callable(lr) else float(np.reshape(lr, ()))
     for k, g in enumerate(grads):
+        new, mark = first, None if begun is None else begun[k]
+        if mark is not None:
+            new, mark[0] = first or mark[0] == 0, 1
         slope = g.copy()
         for index in np.ndindex(g.shape):
             slope[index] = g[index].item() / (1.0 if scale is None else scale[0].item())
         sgd_step(params[k], slope, velocities[k], rate, momentum, dampening, weight_decay, nesterov,
-                 maximize, caffe, first)  # fmt: skip
+                 maximize, caffe, new)  # fmt: skip
 
 
 def squared_norm(x: Array) -> float:
