@@ -19,7 +19,8 @@ class Classes:
     """Class k of a label image is called names[k] and drawn in colours[k].
 
     `void` is the value of pixels that count neither in the loss nor in the scores: the last name,
-    or a value above all names (255, say). The scored classes are therefore 0 .. count-1.
+    or a value above all names (255, say). The scored classes are therefore 0 .. count-1. Networks
+    may tell apart more than the 256 classes that a label image can hold.
 
     >>> camvid = Classes(("sky", "road", "unlabelled"), voc_colours(3), void=2)
     >>> camvid.count, camvid.scored
@@ -57,6 +58,10 @@ class Classes:
 
     def palette(self) -> NDArray[np.uint8]:
         """A colour for each of the 256 values of a label pixel.   Shape   -> 256 3"""
+        if len(self.names) > 256:
+            raise ValueError(
+                f"classes: {len(self.names)} names, expected at most 256 (labels are 8 bits)"
+            )
         return np.array(self.colours + voc_colours(256)[len(self.names) :], dtype=np.uint8)
 
     @classmethod
@@ -99,15 +104,12 @@ def _channel(k: int) -> int:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
+    first: dict[str, int] = {}
     for k, name in enumerate(names):
         if not isinstance(name, str) or not name:
             raise ValueError(f"classes: names[{k}] is {name!r}, expected a word")
-        if name in names[:k]:
-            raise ValueError(
-                f"classes: names[{k}] is {name!r}, and so is names[{names.index(name)}]"
-            )
-    if len(names) > 256:
-        raise ValueError(f"classes: {len(names)} names, expected at most 256 (labels are 8 bits)")
+        if first.setdefault(name, k) != k:
+            raise ValueError(f"classes: names[{k}] is {name!r}, and so is names[{first[name]}]")
 
 
 def _check_colours(colours: tuple[Colour, ...], names: tuple[str, ...]) -> None:

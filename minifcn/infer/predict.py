@@ -30,7 +30,7 @@ class Scored(Named, Protocol):
 class Prediction:
     """What was seen: the class of each pixel, the share of each class, the time it took.
 
-    Shape   class_map: uint8 H W; probability: float32 H W, of the class in class_map
+    Shape   class_map: uint8 H W (uint16 for over 256 classes); probability: float32 H W, of the class in class_map
     """
 
     class_map: UInt8
@@ -90,7 +90,8 @@ def predict_image(
         memory_limit=memory_limit,
         probability=probability,
     )
-    class_map = winner.class_map[0].astype(np.uint8)
+    dtype: type = np.uint8 if len(classes.names) <= 256 else np.uint16
+    class_map: UInt8 = winner.class_map[0].astype(dtype)
     seconds = time.perf_counter() - start
     likely = None if winner.probability is None else winner.probability[0]
     return Prediction(class_map, shares(class_map, classes.names), seconds, likely)
