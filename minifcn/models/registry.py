@@ -16,12 +16,15 @@ Generator = np.random.Generator | None
 # The name in a config -> where its class is: file, class. Loaded when first asked for.
 MODELS = {
     "fcn": ("fcn", "FCN"),
+    "fcn_vgg16": ("fcn_vgg", "FCNVGG16"),
     "squeezenet1_1": ("squeezenet", "SqueezeNet"),
+    "vgg16": ("vgg", "VGG16"),
     "espnet": ("espnet", "ESPNet"),
 }
 ENCODERS = {
     "small": ("small", "SmallEncoder"),
     "squeezenet1_1": ("squeezenet", "SqueezeNetEncoder"),
+    "vgg16": ("vgg", "VGG16Encoder"),
 }
 
 

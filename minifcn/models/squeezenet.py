@@ -25,12 +25,14 @@ from .. import nn
 from ..core import Tensor
 from ..nn import init
 from ..nn.fuse import chain
-from ..shapes import ShapeError, bind, whole
-from .sight import Sight
+from ..shapes import whole
+from .coordinates import Grid
+from .encoder import Encoder, at_least, child
 
 Generator = np.random.Generator | None
 
 SMALLEST = 17  # pixels: below, a pool has nothing left to look at
+ENDS = (2, 5, 8, 13)  # of the features at strides 2, 4, 8 and 16, in the list of layers
 POOL = "pool"
 # squeeze, expand (each of the two); a pool before fires 2, 4 and 6
 FIRES: tuple[Any, ...] = (
@@ -84,7 +86,7 @@ class SqueezeNet(nn.Module):
         }
         self.features = _features(in_channels, generator)
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout, generator=generator and generator.spawn(1)[0]),
+            nn.Dropout(dropout, generator=child(generator)),
             nn.Conv2d(512, classes, 1, weight_init=partial(init.normal, std=0.01),
                       bias_init=init.zeros, generator=generator),
             nn.ReLU(),
@@ -96,18 +98,12 @@ class SqueezeNet(nn.Module):
 
     def class_map(self, x: Tensor) -> Tensor:
         """The scores at every place.   Shape   x: N C H W -> N K h w"""
-        sizes = bind("squeezenet1_1", x=("N C H W", x.shape))
-        for axis, letter in ((2, "H"), (3, "W")):
-            if sizes[letter] < SMALLEST:
-                raise ShapeError(
-                    f"squeezenet1_1: axis {axis} ({letter}) of x is {sizes[letter]}, expected at "
-                    f"least {SMALLEST}"
-                )
+        at_least("squeezenet1_1", x, SMALLEST)
         y: Tensor = chain(list(self.classifier)[:3], self.features(x))
         return y
 
 
-class SqueezeNetEncoder(nn.Module):
+class SqueezeNetEncoder(Encoder):
     """The features of SqueezeNet 1.1 at strides 2, 4, 8 and 16: after conv1 and fires 3, 5 and 9.
 
     Smaller images than 17 x 17 get zeros at bottom and right.
@@ -116,29 +112,29 @@ class SqueezeNetEncoder(nn.Module):
 
     >>> encoder = SqueezeNetEncoder()
     >>> encoder.strides, encoder.offsets, encoder.radius
-    ((2, 4, 8, 16), (1.0, 3.0, 7.0, 15.0), 103)
+    ((2, 4, 8, 16), (1, 3, 7, 15), 103)
     """
 
-    channels = (64, 128, 256, 512)
-
     def __init__(self, in_channels: int = 3, generator: Generator = None) -> None:
-        self.config: dict[str, Any] = {"name": "squeezenet1_1", "in_channels": in_channels}
+        self.config = {"name": "squeezenet1_1", "in_channels": in_channels}
         self.features = _features(in_channels, generator)
-        sights = _sights()
-        self.strides = tuple(sight.stride for sight in sights)
-        self.offsets = tuple(sight.offset for sight in sights)
-        self.radius = sights[-1].beyond
+        grids = []
+        for end in ENDS:
+            layers = list(self.features)[:end]
+            wide = [layer.expand3x3 if isinstance(layer, Fire) else layer for layer in layers]
+            grids.append(Grid().follow(wide))
+        self.lies((64, 128, 256, 512), grids)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        bind("squeezenet1_1", x=("N C H W", x.shape))
+        at_least("squeezenet1_1", x, 1)
         H, W = x.shape[2:]
         if min(H, W) < SMALLEST:
             x = F.pad(x, (0, max(SMALLEST - W, 0), 0, max(SMALLEST - H, 0)))
-        layers, found = list(self.features), []
-        for first, last in ((0, 2), (2, 5), (5, 8), (8, 13)):
+        layers, features = list(self.features), []
+        for first, last in zip((0, *ENDS), ENDS, strict=False):
             x = chain(layers[first:last], x)
-            found.append(x)
-        return found
+            features.append(x)
+        return features
 
 
 def _features(in_channels: int, generator: Generator) -> nn.Sequential:
@@ -156,19 +152,6 @@ def _features(in_channels: int, generator: Generator) -> nn.Sequential:
         layers.append(Fire(before, squeeze, expand, generator))
         before = 2 * expand
     return nn.Sequential(*layers)
-
-
-def _sights() -> list[Sight]:
-    """Of the last layer at each stride."""
-    sight = Sight().after(3, stride=2)
-    found = []
-    for fire in FIRES:
-        if fire == POOL:
-            found.append(sight)
-            sight = sight.after(3, stride=2)
-        else:
-            sight = sight.after(3, padding=1)
-    return [*found, sight]
 
 
 def _conv(inputs: int, outputs: int, size: int, **options: Any) -> nn.Conv2d:

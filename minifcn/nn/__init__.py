@@ -13,13 +13,13 @@ from .norm import BatchNorm2d
 from .parameter import Parameter
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, MaxUnpool2d
 from .regularizers import L1, L2
-from .seed import manual_seed
+from .seed import blank, manual_seed
 from .upsample import Upsample
 
 __all__ = [
     "L1", "L2", "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d",
     "CrossEntropyLoss", "Dropout", "Dropout2d", "Flatten", "Identity", "LeakyReLU", "Linear",
     "LogSoftmax", "MaxPool2d", "MaxUnpool2d", "Module", "ModuleList", "PReLU", "Parameter", "ReLU",
-    "Sequential", "Sigmoid", "Softmax", "Tanh", "Upsample", "from_hwio", "from_hwoi", "from_nhwc",
-    "init", "manual_seed", "regularizers", "to_hwio", "to_hwoi", "to_nhwc",
+    "Sequential", "Sigmoid", "Softmax", "Tanh", "Upsample", "blank", "from_hwio", "from_hwoi",
+    "from_nhwc", "init", "manual_seed", "regularizers", "to_hwio", "to_hwoi", "to_nhwc",
 ]  # fmt: skip

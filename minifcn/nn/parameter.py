@@ -55,7 +55,9 @@ def first_values(
     values = np.asarray(made.numpy() if isinstance(made, Tensor) else made)
     if values.shape != shape:
         raise ShapeError(f"{argument}: made an array of shape {values.shape}, expected {shape}")
-    return Parameter(values.astype(dtype), fans=fans)
+    parameter = Parameter([0.0], fans=fans)
+    parameter.replace(tensor(values, dtype).data)  # one copy, not two: VGG16 has 138 million values
+    return parameter
 
 
 def floating_dtype(layer: str, dtype: Any) -> np.dtype[Any]:

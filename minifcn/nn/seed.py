@@ -8,8 +8,11 @@ process: the same program makes the same layers. `manual_seed` starts it anew. A
 
 from __future__ import annotations
 
+from contextlib import ContextDecorator
+
 import numpy as np
 
+from ..modes import mode
 from ..shapes import whole
 
 
@@ -32,6 +35,30 @@ def manual_seed(seed: int) -> np.random.Generator:
     """
     _Stream.generator = np.random.default_rng(whole("manual_seed", "seed", seed, 0))
     return _Stream.generator
+
+
+class blank(ContextDecorator):
+    """Within it layers are made with zeros where random weights would be; then load theirs.
+
+    VGG16 takes seconds to draw its 138 million numbers, and almost no time to be made blank. What
+    is not random, such as bilinear upsampling, is as always; no random stream moves.
+
+    >>> from minifcn import nn
+    >>> with nn.blank():
+    ...     layer = nn.Linear(2, 2)
+    >>> layer.weight.tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+
+    def __init__(self) -> None:
+        self.outer: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.outer.append(mode.blank)
+        mode.blank = True
+
+    def __exit__(self, *error: object) -> None:
+        mode.blank = self.outer.pop()
 
 
 def stream(generator: np.random.Generator | None) -> np.random.Generator:

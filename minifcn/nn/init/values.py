@@ -6,7 +6,8 @@ r"""values: first values for weights, as functions (shape, rng, fans, ...) -> ar
     uniform  U(-a, a) has variance a^2 / 3, so a = sqrt(3 var w)
 
 `rng` is a numpy.random.Generator; None is the stream of seed.py. `fans` comes from the layer, which
-knows what the shape alone does not tell. All give float64, which the layer converts.
+knows what the shape alone does not tell. All give float64, which the layer converts. Within
+`nn.blank()` the random ones give zeros.
 
 Source  Glorot and Bengio, Understanding the difficulty of training deep feedforward networks, 2010;
         He et al., Delving deep into rectifiers, 2015; LeCun et al., Efficient backprop, 1998
@@ -20,6 +21,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...device import Array
+from ...modes import mode as thread
 from ...shapes import Shape, ShapeError
 from ..parameter import Fans
 from ..seed import stream
@@ -97,14 +99,14 @@ def normal(
     shape: Shape, rng: Rng = None, fans: Fans | None = None, mean: float = 0.0, std: float = 1.0
 ) -> Array:
     """N(mean, std^2)."""
-    return stream(rng).normal(mean, std, shape)
+    return _blank(shape) if thread.blank else stream(rng).normal(mean, std, shape)
 
 
 def uniform(
     shape: Shape, rng: Rng = None, fans: Fans | None = None, low: float = 0.0, high: float = 1.0
 ) -> Array:
     """U(low, high)."""
-    return stream(rng).uniform(low, high, shape)
+    return _blank(shape) if thread.blank else stream(rng).uniform(low, high, shape)
 
 
 def constant(shape: Shape, rng: Rng = None, fans: Fans | None = None, value: float = 0.0) -> Array:
@@ -151,7 +153,12 @@ def _tent(K: int) -> Array:
 
 def _uniform(shape: Shape, rng: Rng, deviation: float) -> Array:
     bound = math.sqrt(3) * deviation
-    return stream(rng).uniform(-bound, bound, shape)
+    return uniform(shape, rng, None, -bound, bound)
+
+
+def _blank(shape: Shape) -> Array:
+    """Zeros that nobody has touched yet: their memory comes when they are written."""
+    return np.zeros(shape, np.float32)
 
 
 def _deviation(fan: float) -> float:
