@@ -35,6 +35,15 @@ def check_device(device: str) -> None:
         raise ValueError(lacks)
 
 
+def open_predictor(path: str, model: str | None, device: str) -> Any:
+    """What runs on photos: a run, a file of `Predictor.save`, or weights of a known network."""
+    from ..interop import open_model
+
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    return open_model(path, model, device).predictor()
+
+
 def open_split(path: str, split: str | None = None) -> Any:
     """A folder with images/ and labels/, or `hotdogs`: generated scenes."""
     from ..data import FolderDataset, HotDogs

@@ -8,20 +8,26 @@ from __future__ import annotations
 import argparse
 import json
 
-from .common import GENERATED, add_device, check_device, open_split
+from .common import GENERATED, add_device, check_device, open_predictor, open_split
 
 EXAMPLES = """examples:
   minifcn evaluate demo hotdogs
   minifcn evaluate runs/camvid camvid/val
   minifcn evaluate runs/camvid camvid/val --json > scores.json
+  minifcn evaluate espnet_p_2_q_8_camvid.pth camvid/val
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN DATA_SPLIT [--json] [--device D]."""
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
+    """RUN DATA_SPLIT [--model NAME] [--json] [--device D]."""
+    parser.add_argument(
+        "run_folder", metavar="RUN", help="folder of a run, a model file, or weights of others"
+    )
     parser.add_argument(
         "data", metavar="DATA_SPLIT", help="folder with images/ and labels/, or 'hotdogs'"
+    )
+    parser.add_argument(
+        "--model", metavar="NAME", help="the network, if RUN does not tell (espnet)"
     )
     parser.add_argument("--json", action="store_true", help="machine-readable, to standard output")
     add_device(parser, "where to compute")
@@ -29,15 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, count, print."""
-    from ..infer.predictor import Predictor
     from ..train.progress import Progress
     from ..train.recipe import evaluate
 
     check_device(arguments.device)
-    predictor = Predictor.load(arguments.run_folder, arguments.device)
+    predictor = open_predictor(arguments.run_folder, arguments.model, arguments.device)
     dataset = open_split(arguments.data, "val" if arguments.data == GENERATED else None)
     theirs, ours = dataset.classes.names, predictor.classes.names
-    if theirs != ours:
+    if [name.casefold() for name in theirs] != [name.casefold() for name in ours]:
         raise ValueError(
             f"{arguments.data} has the classes {', '.join(theirs)}, but {arguments.run_folder} was "
             f"trained on {', '.join(ours)}"

@@ -52,8 +52,7 @@ class Predictor:
 
         Shape   photo: H W 3 (uint8) -> class_map H W
         """
-        model: Any = self.model
-        model.eval()
+        model = self._ready()
         k = self.shrink
         return predict_image(
             self._logits,
@@ -74,7 +73,7 @@ class Predictor:
 
         Shape   photo: H W 3 (uint8) -> 1 K H W, K = classes.count
         """
-        self.model.eval()
+        self._ready()
         H, W, _ = photo.shape
         if self.bytes_per_pixel * H * W > self.memory_limit:
             return None
@@ -97,8 +96,7 @@ class Predictor:
     @cached_property
     def bytes_per_pixel(self) -> float:
         """What the network needs at its peak per pixel of the photo; measured once."""
-        model: Any = self.model
-        model.eval()
+        model = self._ready()
         return measure_bytes_per_pixel(
             self._logits, stride=model.stride * self.shrink, device=self.device
         )
@@ -129,6 +127,16 @@ class Predictor:
             y = self.model(F.avg_pool2d(whole, k))  # N K H/k W/k
             y = F.interpolate(y, size=whole.shape[2:], mode="bilinear", align_corners=False)
         return y.data[:, :, :H, :W]
+
+    def _ready(self) -> Any:
+        """The model in inference mode, if it is one that gives a class for every pixel."""
+        lacks = [name for name in ("stride", "radius") if not hasattr(self.model, name)]
+        if lacks:
+            raise TypeError(
+                f"Predictor: model is a {type(self.model).__name__} without {' and '.join(lacks)}, "
+                f"expected one with logits for every pixel, such as FCN"
+            )
+        return self.model.eval()
 
     def _input(self, x: Array) -> Tensor:
         return Tensor(to_device(x, self.device))

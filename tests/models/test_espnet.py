@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifcn as mf
-from minifcn.data import Normalize
+from minifcn.data import FolderDataset, Normalize
 from minifcn.images import read_image, read_label
-from minifcn.interop import load_weights
+from minifcn.interop import load_weights, open_model
 from minifcn.models import build
 from minifcn.models.espnet import DownPyramid, ESPNet, Pyramid
+from minifcn.train.recipe import evaluate
 from tests.shared_data import shared_data
 
 AUTHORS = Normalize(
@@ -167,3 +168,14 @@ def test_the_colours_in_the_wrong_order_are_noticed():
     drawn = read_label(folder / "pred_0016E5_07959.png")
     y = run(net, Normalize(AUTHORS.mean, AUTHORS.std, "RGB")(image)[None])
     assert (y[0, :11].argmax(0) != drawn).mean() > 0.05
+
+
+@pytest.mark.slow
+def test_the_authors_weights_score_on_camvid_as_measured():
+    """69.03 % mean IoU, 93.20 % of the pixels on val; classes 0..10, void not counted."""
+    weights = shared_data("espnet_camvid") / "espnet_p2_q8_camvid.safetensors"
+    predictor = open_model(weights).predictor()
+    assert predictor.normalize == AUTHORS
+    confusion = evaluate(predictor, FolderDataset(shared_data("camvid") / "val", cache=False))
+    assert 100 * confusion.mean_iou == pytest.approx(69.03, abs=0.1)
+    assert 100 * confusion.pixel_accuracy == pytest.approx(93.20, abs=0.1)
