@@ -20,8 +20,7 @@ Source  Long, Shelhamer and Darrell 2015; its Caffe networks crop 5, 9, 19, 27 a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -139,7 +138,18 @@ class Grid:
         rows, cols = (line.moved(by, t, t, t) for line, t, by in lines)
         return Grid(rows, cols)
 
-    def follow(self, layers: Layer | nn.Module | Iterable[Any]) -> Grid:
+    def joined(self, other: Grid) -> Grid:
+        """The sum of two branches, or their concatenation: it sees what either of them sees."""
+        if crop_offset(self, other) != (0, 0):
+            raise ShapeError(
+                f"joined: one branch lies at {self.centre}, the other at {other.centre}, expected "
+                f"the same; crop the one that starts earlier"
+            )
+        lines = zip((self.rows, self.cols), (other.rows, other.cols), strict=True)
+        rows, cols = (replace(a, low=min(a.low, b.low), high=max(a.high, b.high)) for a, b in lines)
+        return Grid(rows, cols)
+
+    def follow(self, layers: Any) -> Grid:
         """Behind all layers in turn: descriptions, modules, or a Sequential of them."""
         if isinstance(layers, Layer):
             return self.through(layers)

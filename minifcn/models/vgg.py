@@ -105,14 +105,22 @@ class VGG16Encoder(Encoder):
 
 
 def vgg16_layers(
-    in_channels: int = 3, ceil_mode: bool = False, generator: Generator = None
+    in_channels: int = 3,
+    ceil_mode: bool = False,
+    generator: Generator = None,
+    width: int = 64,
+    first_padding: int = 1,
 ) -> nn.Sequential:
-    """The five stages as one Sequential, numbered as torchvision's `features`."""
+    """The five stages as one Sequential, numbered as torchvision's `features`.
+
+    `width` channels in the first stage instead of 64, and so on; `first_padding` of conv1_1.
+    """
     layers: list[nn.Module] = []
     before = in_channels
     for stage in STAGES:
-        for channels in stage:
-            conv = nn.Conv2d(before, channels, 3, padding=1, weight_init=init.he_uniform,
+        for channels in (width * wide // 64 for wide in stage):
+            padding = 1 if layers else first_padding
+            conv = nn.Conv2d(before, channels, 3, padding=padding, weight_init=init.he_uniform,
                              bias_init=init.zeros, generator=generator)  # fmt: skip
             layers += [conv, nn.ReLU()]
             before = channels
