@@ -85,6 +85,7 @@ class SqueezeNet(nn.Module):
             "in_channels": in_channels,
         }
         self.features = _features(in_channels, generator)
+        self.grid = _grids(self.features)[-1]  # where the cells of the class map lie
         self.classifier = nn.Sequential(
             nn.Dropout(dropout, generator=child(generator)),
             nn.Conv2d(512, classes, 1, weight_init=partial(init.normal, std=0.01),
@@ -118,12 +119,7 @@ class SqueezeNetEncoder(Encoder):
     def __init__(self, in_channels: int = 3, generator: Generator = None) -> None:
         self.config = {"name": "squeezenet1_1", "in_channels": in_channels}
         self.features = _features(in_channels, generator)
-        grids = []
-        for end in ENDS:
-            layers = list(self.features)[:end]
-            wide = [layer.expand3x3 if isinstance(layer, Fire) else layer for layer in layers]
-            grids.append(Grid().follow(wide))
-        self.lies((64, 128, 256, 512), grids)
+        self.lies((64, 128, 256, 512), _grids(self.features))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         at_least("squeezenet1_1", x, 1)
@@ -152,6 +148,12 @@ def _features(in_channels: int, generator: Generator) -> nn.Sequential:
         layers.append(Fire(before, squeeze, expand, generator))
         before = 2 * expand
     return nn.Sequential(*layers)
+
+
+def _grids(features: nn.Sequential) -> list[Grid]:
+    """Where the cells of each feature lie."""
+    wide = [layer.expand3x3 if isinstance(layer, Fire) else layer for layer in features]
+    return [Grid().follow(wide[:end]) for end in ENDS]
 
 
 def _conv(inputs: int, outputs: int, size: int, **options: Any) -> nn.Conv2d:
