@@ -19,12 +19,20 @@ MODELS = {
     "fcn_vgg16": ("fcn_vgg", "FCNVGG16"),
     "squeezenet1_1": ("squeezenet", "SqueezeNet"),
     "vgg16": ("vgg", "VGG16"),
+    "resnet18": ("resnet", "resnet18"),
+    "resnet34": ("resnet", "resnet34"),
+    "resnet50": ("resnet", "resnet50"),
+    "fcn_resnet50": ("fcn_resnet", "FCNResNet50"),
     "espnet": ("espnet", "ESPNet"),
+    "unet": ("unet", "UNet"),
 }
 ENCODERS = {
     "small": ("small", "SmallEncoder"),
     "squeezenet1_1": ("squeezenet", "SqueezeNetEncoder"),
     "vgg16": ("vgg", "VGG16Encoder"),
+    "resnet18": ("resnet", "encoder18"),
+    "resnet34": ("resnet", "encoder34"),
+    "resnet50": ("resnet", "encoder50"),
 }
 
 
