@@ -49,7 +49,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=find_packages(include=["minifcn", "minifcn.*"]),
-    package_data={"minifcn": ["py.typed", "**/*.cu", "**/*.cuh", "**/*.json"]},
+    package_data={"minifcn": ["py.typed", "**/*.cu", "**/*.cuh", "**/*.json", "live/page/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["minifcn = minifcn.cli:main"]},

@@ -66,7 +66,18 @@ _KERNELS = {  # what the kernels can be told or asked -> where
     "release_memory": "numpy_kernels.memory",
     "set_float32_matmul_precision": "cupy_kernels.precision",
 }
-_ROOMS = ("checks", "data", "functional", "infer", "interop", "models", "nn", "optim", "train")
+_ROOMS = (
+    "checks",
+    "data",
+    "functional",
+    "infer",
+    "interop",
+    "live",
+    "models",
+    "nn",
+    "optim",
+    "train",
+)
 
 # What PyTorch users look for here and find in `functional` too.
 _FUNCTIONS = (

@@ -6,6 +6,7 @@ a function needs it; this module imports nothing else of the package.
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -24,12 +25,19 @@ UInt8 = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp")
 
+SENT = ("JPEG", "PNG", "WEBP")  # what browsers make; the fewer decoders, the fewer surprises
+MOST_SCANS = 200  # of a progressive JPEG; cameras and editors write about ten
+
 # Pillow unpacks grey PNGs of 2 and 4 bits to the full range 0..255; an index is what was stored.
 GREY_STEP = {"L;2": 85, "L;4": 17}
 
 
 class ImageError(ValueError):
     """A file that is no readable image, or not the kind of image that was asked for."""
+
+
+class ImageSizeError(ImageError):
+    """An image of more pixels than are wanted."""
 
 
 def pictures_in(folder: FilePath) -> list[Path]:
@@ -49,11 +57,35 @@ def read_image(path: FilePath) -> UInt8:
 
     Shape   H W 3
     """
-    with _opened("read_image", path) as image:
+    with _opened("read_image", path, path) as image:
         from PIL import ImageOps
 
         upright = ImageOps.exif_transpose(image)
         return np.array(_to_rgb(upright, path))
+
+
+def decode_image(data: bytes, *, name: str, most: int) -> UInt8:
+    """Read a photo that a stranger sent: JPEG, PNG or WebP, of at most `most` pixels.
+
+    The size is read from the header, before anything is unpacked. A JPEG of very many scans, each
+    of which goes over all pixels, is refused too.
+
+    Shape   H W 3
+    """
+    with _opened("decode_image", io.BytesIO(data), name, SENT) as image:
+        from PIL import ImageOps
+
+        W, H = image.size
+        if H * W > most:
+            raise ImageSizeError(
+                f"decode_image: {name}: has {H} x {W} = {H * W} pixels, expected at most {most}"
+            )
+        scans = data.count(b"\xff\xda") if image.format == "JPEG" else 0
+        if scans > MOST_SCANS:
+            raise ImageError(
+                f"decode_image: {name}: has {scans} scans, expected at most {MOST_SCANS}"
+            )
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), name))
 
 
 def read_label(path: FilePath) -> UInt8:
@@ -61,7 +93,7 @@ def read_label(path: FilePath) -> UInt8:
 
     Shape   H W
     """
-    with _opened("read_label", path) as image:
+    with _opened("read_label", path, path) as image:
         if image.format == "JPEG":
             raise ImageError(
                 f"read_label: {path}: is a JPEG, whose compression changes class indices; use a PNG"
@@ -154,17 +186,26 @@ def resize_label(label: UInt8, size: tuple[int, int]) -> UInt8:
 
 
 @contextmanager
-def _opened(reader: str, path: FilePath) -> Iterator[Image.Image]:
+def _opened(
+    reader: str,
+    source: FilePath | io.BytesIO,
+    path: FilePath,
+    formats: tuple[str, ...] | None = None,
+) -> Iterator[Image.Image]:
     """Open and decode a file; whatever Pillow says of a bad one becomes an ImageError naming it."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(source, formats=formats) as image:
             yield image
     except ImageError:
         raise
     except UnidentifiedImageError:
-        what = "no image format that Pillow knows" if os.path.getsize(path) else "an empty file"
+        if isinstance(source, io.BytesIO):
+            size, known = len(source.getbuffer()), f"of {', '.join(formats or ())}"
+        else:
+            size, known = os.path.getsize(source), "that Pillow knows"
+        what = f"no image format {known}" if size else "an empty file"
         raise ImageError(f"{reader}: {path}: is {what}") from None
     except Exception as error:  # damaged bytes make Pillow's decoders raise almost any type
         if isinstance(error, OSError) and error.filename is not None:

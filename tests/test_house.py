@@ -27,6 +27,7 @@ FLOORS = [
     ["nn", "optim", "checks"],
     ["models"],
     ["data", "train", "infer", "interop", "study"],
+    ["live"],
     ["__init__"],
     ["cli"],
     ["__main__"],

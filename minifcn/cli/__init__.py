@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "gradcheck")
+COMMANDS = ("demo", "train", "evaluate", "predict", "live", "gradcheck")
 
 # What a user can bring about; all else is our mistake, and its traceback is wanted.
 MISTAKES = (

@@ -1,0 +1,105 @@
+"""worker: one thread that runs the network, and what waits for it: the newest frame of each client.
+
+A frame that arrives while another of the same client waits takes its place in the line, and the
+older one is refused. So nothing queues up: a slow network shows fewer frames, not older ones, and
+clients take turns.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..images import UInt8
+from ..infer import Prediction, Predictor
+from ..kernels.numpy_kernels.threads import num_threads
+from ..train.threads import cores
+from .refusal import Refusal
+
+WARM = (360, 480)  # a frame that is predicted before the first one comes
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture that waits for its prediction."""
+
+    photo: UInt8
+    probability: bool
+    answer: Future[Prediction] = field(default_factory=Future)
+
+
+class Worker:
+    """`ask` from any thread; the network runs in one of its own."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self.sized = {predictor.shrink: predictor}  # each measures its memory once
+        self.waiting: dict[str, Frame] = {}  # client -> frame, who waits longest first
+        self.changed = threading.Condition()
+        self.stopping = False
+        self.frames = 0
+        self.thread = threading.Thread(target=self._run, name="minifcn live: network", daemon=True)
+
+    def start(self) -> None:
+        """Predict a grey frame, so that a network that cannot run is known at once; then serve."""
+        with self._threads():
+            self._predict(Frame(np.full((*WARM, 3), 128, np.uint8), False))
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Refuse what waits, finish what runs, end the thread."""
+        with self.changed:
+            self.stopping = True
+            left, self.waiting = list(self.waiting.values()), {}
+            self.changed.notify_all()
+        for frame in left:
+            frame.answer.set_exception(Refusal(503, "the server is stopping"))
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def ask(self, client: str, photo: UInt8, *, probability: bool = False) -> Future[Prediction]:
+        """The prediction of a photo, when its turn has come; Refusal if a newer one overtook it."""
+        frame = Frame(photo, probability)
+        with self.changed:
+            if self.stopping:
+                raise Refusal(503, "the server is stopping")
+            older = self.waiting.get(client)
+            self.waiting[client] = frame  # a client that is there keeps its place in the line
+            self.changed.notify()
+        if older is not None:
+            older.answer.set_exception(Refusal(409, "a newer frame of this client took its place"))
+        return frame.answer
+
+    def _run(self) -> None:
+        with self._threads():
+            while (frame := self._next()) is not None:
+                try:
+                    seen = self._predict(frame)
+                except Exception as error:  # whatever one frame does, the next one is served
+                    frame.answer.set_exception(error)
+                else:
+                    self.frames += 1
+                    frame.answer.set_result(seen)
+
+    def _next(self) -> Frame | None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting or self.stopping)
+            if self.stopping:
+                return None
+            return self.waiting.pop(next(iter(self.waiting)))
+
+    def _predict(self, frame: Frame) -> Prediction:
+        k = self.predictor.shrink_for(frame.photo)
+        if k not in self.sized:
+            self.sized[k] = replace(self.predictor, shrink=k)
+        start = time.perf_counter()
+        seen = self.sized[k](frame.photo, probability=frame.probability)
+        return replace(seen, seconds=time.perf_counter() - start)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        return num_threads(cores())
