@@ -4,8 +4,8 @@
     python tests/cuda_emu/nvrtc.py --all    every build, for all cards
     python tests/cuda_emu/nvrtc.py conv --arch 75 --each
 
-A kernel fails if it does not compile, if registers are spilled, or if it uses local memory
-(a stack frame) for which its header gives no reason.
+A kernel fails if it does not compile, if registers are spilled, if it uses local memory (a stack
+frame) for which its header gives no reason, or if no build contains it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, from anywhere
 
-from minifcn.kernels.cupy_kernels.launch import source
+from minifcn.kernels.cupy_kernels.launch import declarations, source
 from tests.cuda_emu.nvrtc_builds import files, stack_allowed, tasks
 from tests.cuda_emu.nvrtc_library import MISSING, NVRTC, Macros, installed
 
@@ -162,6 +162,17 @@ def problems(kernels: Sequence[Kernel], failures: Sequence[Failure]) -> list[str
     ]  # fmt: skip
 
 
+def left_out(kernels: Sequence[Kernel], wanted: Sequence[str]) -> list[str]:
+    """Kernels of these files that no build contains."""
+    made = {(k.file, k.name) for k in kernels}
+    return [
+        f"{file}.{name}: no build contains it"
+        for file in wanted
+        for name in declarations(source(file), {})
+        if (file, name) not in made
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="compile the CUDA kernels with NVRTC, no GPU")
     parser.add_argument("files", nargs="*", metavar="FILE", help="names of .cu files (all)")
@@ -184,6 +195,8 @@ def main() -> int:
     kernels, failures = compile_all(work, given.jobs)
     print(table(kernels, given.each))
     wrong += problems(kernels, failures)
+    broken = {f.file for f in failures}
+    wrong += left_out(kernels, sorted({file for file, *_ in work} - broken))
     for text in wrong:
         print(f"FAILED  {text}")
     print(

@@ -160,7 +160,7 @@ def main() -> int:
     given = parser.parse_args()
     bugs = [b for b in BUGS if not given.words or any(w in b.name for w in given.words)]
     runs = runs_of(given.checks)
-    # tests/kernels/test_cuda_compile.py holds all kernels as they are against NVRTC
+    # nvrtc.py holds all kernels as they are against NVRTC
     sound = sorted({(run, bug.selection()) for run in runs for bug in bugs if run != "nvrtc"})
     said = []
     print(f"{'bug':{WIDTH}}  {'file':18}  " + "  ".join(given.checks), flush=True)
