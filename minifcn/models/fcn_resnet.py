@@ -61,6 +61,7 @@ class FCNResNet50(nn.Module):
         classes: int = 21,
         aux: bool = False,
         in_channels: int = 3,
+        width: int = 64,
         generator: Generator = None,
     ) -> None:
         self.classes = whole("fcn_resnet50", "classes", classes, 1)
@@ -69,8 +70,9 @@ class FCNResNet50(nn.Module):
             "classes": classes,
             "aux": flag("fcn_resnet50", "aux", aux),
             "in_channels": in_channels,
+            "width": width,
         }
-        self.backbone = ResNetEncoder(50, (False, True, True), in_channels, generator)
+        self.backbone = ResNetEncoder(50, (False, True, True), in_channels, width, generator)
         self.stride = self.backbone.strides[-1]
         head = Grid().follow(Layer("head", 3, padding=1))
         # The head sees a cell further, and so does the resize.

@@ -113,6 +113,8 @@ class Bottleneck(Block):
 class ResNetEncoder(Encoder):
     """What the stem's first half and the four layers give, at strides 2, 4, 8, 16 and 32.
 
+    `width` is C of layer 1, and all others go with it; the networks of the paper have 64.
+
     Shape   x: N C H W -> five features
 
     >>> encoder = ResNetEncoder(18, dilate=(False, True, True))
@@ -125,6 +127,7 @@ class ResNetEncoder(Encoder):
         depth: int,
         dilate: Sequence[bool] = (False, False, False),
         in_channels: int = 3,
+        width: int = 64,
         generator: Generator = None,
     ) -> None:
         if depth not in DEPTHS:
@@ -135,15 +138,21 @@ class ResNetEncoder(Encoder):
                 f"{name}: dilate is {shown(dilate)}, expected three flags, for layers 2, 3 and 4"
             )
         dilate = [flag(name, f"dilate[{k}]", value) for k, value in enumerate(dilate)]
-        self.config = {"name": name, "dilate": dilate, "in_channels": in_channels}
+        width = whole(name, "width", width, 1)
+        self.config = {
+            "name": name,
+            "dilate": dilate,
+            "in_channels": in_channels,
+            "width": width,
+        }
         blocks, bottleneck = DEPTHS[depth]
         kind = Bottleneck if bottleneck else Basic
-        self.conv1 = _conv(in_channels, 64, 7, 2, generator=generator)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = _conv(in_channels, width, 7, 2, generator=generator)
+        self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        inputs, spread = 64, 1
+        inputs, spread, widths = width, 1, [width * 2**k for k in range(4)]
         layers = []
-        for C, count, keep in zip((64, 128, 256, 512), blocks, (None, *dilate), strict=True):
+        for C, count, keep in zip(widths, blocks, (None, *dilate), strict=True):
             stride, before = (1 if keep is None else 2), spread
             if keep:
                 stride, spread = 1, 2 * spread
@@ -153,8 +162,7 @@ class ResNetEncoder(Encoder):
                 layer.append(kind(inputs, C, 1, (spread, spread), generator))
             layers.append(layer)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        channels = [C * kind.expansion for C in (64, 128, 256, 512)]
-        self.lies([64, *channels], self._grids(layers))
+        self.lies([width, *(C * kind.expansion for C in widths)], self._grids(layers))
 
     def _grids(self, layers: list[nn.Sequential]) -> list[Grid]:
         grid = Grid().follow(self.conv1)
@@ -194,9 +202,10 @@ class ResNet(ResNetEncoder):
         classes: int = 1000,
         dilate: Sequence[bool] = (False, False, False),
         in_channels: int = 3,
+        width: int = 64,
         generator: Generator = None,
     ) -> None:
-        super().__init__(depth, dilate, in_channels, generator)
+        super().__init__(depth, dilate, in_channels, width, generator)
         self.classes = whole(self.config["name"], "classes", classes, 1)
         self.config["classes"] = classes
         self.avgpool = nn.AdaptiveAvgPool2d(1)

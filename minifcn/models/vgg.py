@@ -34,6 +34,8 @@ SMALLEST = 32  # pixels, where pools round down
 class VGG16(nn.Module):
     """VGG16 for `classes` classes; `dropout` acts between the linear layers, in training only.
 
+    `width` is the channels of the first stage, and all others go with it; VGG16 itself has 64.
+
     Shape   x: N C H W, H and W at least 32 -> N K
     """
 
@@ -42,18 +44,21 @@ class VGG16(nn.Module):
         classes: int = 1000,
         dropout: float = 0.5,
         in_channels: int = 3,
+        width: int = 64,
         generator: Generator = None,
     ) -> None:
+        width = whole("vgg16", "width", width, 1)
         self.classes = whole("vgg16", "classes", classes, 1)
         self.config: dict[str, Any] = {
             "name": "vgg16",
             "classes": classes,
             "dropout": dropout,
             "in_channels": in_channels,
+            "width": width,
         }
-        self.features = vgg16_layers(in_channels, generator=generator)
+        self.features = vgg16_layers(in_channels, generator=generator, width=width)
         self.avgpool = nn.AdaptiveAvgPool2d(7)
-        sizes = (512 * 7 * 7, 4096, 4096, classes)
+        sizes = (8 * width * 7 * 7, 64 * width, 64 * width, classes)
         layers: list[nn.Module] = []
         for inputs, outputs in zip(sizes, sizes[1:], strict=False):
             if layers:
@@ -82,18 +87,23 @@ class VGG16Encoder(Encoder):
     """
 
     def __init__(
-        self, ceil_mode: bool = True, in_channels: int = 3, generator: Generator = None
+        self,
+        ceil_mode: bool = True,
+        in_channels: int = 3,
+        width: int = 64,
+        generator: Generator = None,
     ) -> None:
         self.config = {
             "name": "vgg16",
             "ceil_mode": flag("vgg16", "ceil_mode", ceil_mode),
             "in_channels": in_channels,
+            "width": whole("vgg16", "width", width, 1),
         }
-        self.features = vgg16_layers(in_channels, ceil_mode, generator)
+        self.features = vgg16_layers(in_channels, ceil_mode, generator, width)
         layers = list(self.features)
         self.ends = [k + 1 for k, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         grids = [Grid().follow(layers[:end]) for end in self.ends]
-        self.lies([stage[-1] for stage in STAGES], grids)
+        self.lies([width * stage[-1] // 64 for stage in STAGES], grids)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         at_least("vgg16", x, 1 if self.config["ceil_mode"] else SMALLEST)
