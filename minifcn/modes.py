@@ -16,6 +16,7 @@ class _Mode(threading.local):
     layer: str = ""  # dotted path of the module that is being called
     communicator: Any = None  # who trains with this process, see train/communicator.py
     trace: Callable[..., None] | None = None  # see anomaly.py
+    sketch: Callable[..., Any] | None = None  # instead of every forward, see sketch.py
 
 
 mode = _Mode()

@@ -22,7 +22,7 @@ FLOORS = [
     ["device", "cuda"],
     ["kernels", "operators", "methods", "anomaly", "files", "graph"],
     ["core", "autocast"],
-    ["samples", "creation"],
+    ["samples", "creation", "sketch"],
     ["functional"],
     ["nn", "optim", "checks"],
     ["models"],
