@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .torch_models import CLASSIFIERS, ENCODERS, ResNetEncoder, vgg_features
+from .torch_unet_espnet import ESPNet, UNet
 
 # Around which image pixel the first cell of each feature lies; by hand, from the paddings.
 OFFSETS = {
@@ -129,6 +130,8 @@ SEGMENTERS: dict[str, Any] = {
     "fcn": FCN,
     "fcn_resnet50": FCNResNet50,
     "fcn_vgg16": FCNVGG16,
+    "unet": UNet,
+    "espnet": ESPNet,
 }
 
 
