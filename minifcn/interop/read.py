@@ -50,8 +50,10 @@ def read_state(path: str | Path, key: str | None = None) -> dict[str, Array]:
                 return _state(open_legacy(file, size), key)
             if start[:1] == b"\x80":
                 raise PickleRefused("is a pickle, but not one of torch.save")
-        except (ValueError, *_BROKEN) as error:
+        except ValueError as error:
             raise FileError(f"read_state: {path}: {error}") from None
+        except _BROKEN as error:
+            raise FileError(f"read_state: {path}: is a damaged zip archive ({error})") from None
     return files.read(path)[0]
 
 

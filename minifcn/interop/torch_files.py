@@ -27,18 +27,27 @@ from .torch_objects import NAMES, Storage, View, harmless, itemsize, storage_of
 MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # the pickle of MAGIC begins
 
-Numbers = Callable[[Storage], Array]
-
 
 class TorchFile:
-    """The object of a file, its tensors as views, and where their numbers are."""
+    """The object of a file, its tensors as views, and where their numbers are.
 
-    def __init__(self, content: Any, numbers: Numbers) -> None:
-        self.content, self.numbers = content, numbers
+    `raw` gives the bytes of a storage. They become numbers once per dtype, for all its views.
+    """
+
+    def __init__(self, content: Any, raw: Callable[[str], bytes], little: bool) -> None:
+        self.content, self.raw, self.little = content, raw, little
+        self.found: dict[tuple[str, str], Array] = {}
 
     def array(self, view: View) -> Array:
         """A tensor's numbers, read-only."""
-        return view.array(self.numbers(view.storage))
+        key, dtype = where = view.storage.key, view.storage.dtype
+        if where not in self.found:
+            raw = self.raw(key)
+            _check_size(view.storage, len(raw))
+            self.found[where] = _typed(raw, dtype, self.little)
+        numbers = self.found[where]
+        _check_size(view.storage, numbers.size * itemsize(dtype))
+        return view.array(numbers)
 
 
 def open_zip(archive: zipfile.ZipFile, size: int) -> TorchFile:
@@ -60,22 +69,14 @@ def open_zip(archive: zipfile.ZipFile, size: int) -> TorchFile:
     order = archive.read(f"{root}byteorder") if f"{root}byteorder" in entries else b"little"
     if order not in (b"little", b"big"):
         raise PickleRefused(f"has the byte order {order!r:.20}")
-    found: dict[tuple[str, str], Array] = {}  # each is read once, so that views share it
 
-    def numbers(storage: Storage) -> Array:
-        key = storage.key, storage.dtype
-        if key not in found:
-            name = f"{root}data/{storage.key}"
-            if name not in entries:
-                raise PickleRefused(f"lacks {name!r:.60}")
-            _check_size(storage, entries[name].file_size)
-            raw = np.frombuffer(archive.read(name), np.uint8)
-            found[key] = _typed(raw, storage.dtype, order == b"little")
-        _check_size(storage, found[key].size * itemsize(storage.dtype))
-        return found[key]
+    def raw(key: str) -> bytes:
+        if f"{root}data/{key}" not in entries:
+            raise PickleRefused(f"lacks {f'{root}data/{key}'!r:.60}")
+        return archive.read(f"{root}data/{key}")
 
     text = BytesIO(archive.read(f"{root}data.pkl"))
-    return TorchFile(read_pickle(text, NAMES, _storage, harmless), numbers)
+    return TorchFile(read_pickle(text, NAMES, _storage, harmless), raw, order == b"little")
 
 
 def open_legacy(file: IO[bytes], size: int) -> TorchFile:
@@ -98,7 +99,7 @@ def open_legacy(file: IO[bytes], size: int) -> TorchFile:
     keys = read_pickle(text, {})
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise PickleRefused("has no list of storages")
-    found: dict[str, Array] = {}
+    found: dict[str, bytes] = {}
     for key in keys:
         count = int.from_bytes(text.read(8), "little" if little else "big")
         step = itemsize(used[key].dtype) if key in used else 0
@@ -106,16 +107,14 @@ def open_legacy(file: IO[bytes], size: int) -> TorchFile:
             raise PickleRefused(f"has a storage {key!r:.40} that no tensor uses")
         if count * step > text.left:
             raise PickleRefused(f"has a storage of {count} numbers, but {text.left} bytes are left")
-        raw = np.frombuffer(text.read(count * step), np.uint8)
-        found[key] = _typed(raw, used[key].dtype, little)
+        found[key] = text.read(count * step)
 
-    def numbers(storage: Storage) -> Array:
-        if storage.key not in found:
-            raise PickleRefused(f"lacks the storage {storage.key!r:.40}")
-        _check_size(storage, found[storage.key].size * itemsize(storage.dtype))
-        return found[storage.key]
+    def raw(key: str) -> bytes:
+        if key not in found:
+            raise PickleRefused(f"lacks the storage {key!r:.40}")
+        return found[key]
 
-    return TorchFile(content, numbers)
+    return TorchFile(content, raw, bool(little))
 
 
 class _Bounded:
@@ -153,12 +152,12 @@ def _check_size(storage: Storage, nbytes: int) -> None:
         )
 
 
-def _typed(raw: Array, dtype: str, little: bool) -> Array:
+def _typed(raw: bytes, dtype: str, little: bool) -> Array:
     """The bytes as numbers in the order of this machine."""
     if dtype == "?":
-        flags: Array = raw != 0
+        flags: Array = np.frombuffer(raw, np.uint8) != 0
         return flags
-    numbers = raw.view(f"{'<' if little else '>'}{'u2' if dtype == 'bf' else dtype}")
+    numbers = np.frombuffer(raw, f"{'<' if little else '>'}{'u2' if dtype == 'bf' else dtype}")
     if dtype == "bf":  # the upper half of a float32
         return (numbers.astype(np.uint32) << 16).view(np.float32)
     return numbers.astype(dtype, copy=False)

@@ -2,6 +2,7 @@
 
 import struct
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def read(path, content, **options):
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "old"])
 def test_every_dtype_and_shape_comes_back(legacy, tmp_path):
     rng = np.random.default_rng(0)
-    arrays = {f"layer.{kind}": rng.integers(0, 9, (2, 3)).astype(kind) for kind in KINDS}
+    arrays: dict[str, Any] = {
+        f"layer.{kind}": rng.integers(0, 9, (2, 3)).astype(kind) for kind in KINDS
+    }
     arrays |= {"scalar": np.float32(3.5), "none": np.zeros((0, 4), "f4")}
     back = read(tmp_path / "a.pth", saved(arrays, legacy))
     assert list(back) == list(arrays)
@@ -164,6 +167,25 @@ def test_a_file_with_a_flipped_bit_is_an_error_or_the_same_arrays(legacy, tmp_pa
             told += 1
         content[place] ^= 1 << place % 8
     assert told > len(content) / 4
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "old"])
+def test_pickles_of_random_bytes_are_errors_and_no_crashes(legacy, tmp_path):
+    """Changed before the archive gets its checksum, so that the reader meets them."""
+    path, rng = tmp_path / "random.pth", np.random.default_rng(0)
+    good = table({"a": tensor(storage("0", "Float", 6, legacy), [2, 3]), "b": b"](NNe"})
+    for _ in range(400):
+        body = bytearray(good)
+        for place in rng.integers(0, len(body), rng.integers(1, 5)):
+            body[place] = rng.integers(0, 256)
+        rows = {"0": (6, SIX.tobytes())}
+        content = (
+            in_a_row(bytes(body), rows) if legacy else zipped(bytes(body), {"0": rows["0"][1]})
+        )
+        try:
+            read(path, content)
+        except FileError as error:
+            assert "random.pth" in str(error)
 
 
 def test_archives_that_are_no_such_file(tmp_path):
