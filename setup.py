@@ -29,7 +29,8 @@ EXTRAS = {
     "cuda13": ["cupy-cuda13x[ctk]>=14,<15", "ml_dtypes>=0.5"],
     # For rooms that are still to be built ("Rooms to come" in docs/architecture.md).
     "plots": ["matplotlib>=3.8"],
-    "onnx": ["onnx>=1.16"],
+    "onnx": ["onnx>=1.16"],  # networks to and from ONNX files
+    "onnx-test": ["onnx>=1.16", "onnxruntime>=1.17"],  # and to compare them with another runtime
     # For those who work on minifcn itself.
     "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ml_dtypes>=0.5"],
     # Compiles the CUDA kernels where there is no GPU; runtime has the headers of half precision.

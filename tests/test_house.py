@@ -248,6 +248,7 @@ def test_only_declared_libraries_are_imported() -> None:
         "cupy",
         "cupyx",
         "onnx",
+        "onnxruntime",
         "mpi4py",
         "ml_dtypes",
     }

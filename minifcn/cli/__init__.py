@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "live", "gradcheck")
+COMMANDS = ("demo", "train", "evaluate", "predict", "live", "export", "gradcheck")
 
 # What a user can bring about; all else is our mistake, and its traceback is wanted.
 MISTAKES = (
@@ -20,6 +20,7 @@ EPILOG = """examples:
   minifcn train camvid --out runs/camvid            train on a folder of photos and masks
   minifcn evaluate runs/camvid camvid/val           scores, class by class
   minifcn predict runs/camvid photo.jpg --out seen  where is what in this photo?
+  minifcn export runs/camvid camvid.onnx            the network as an ONNX file
   minifcn gradcheck conv2d                          is its derivative right?
 """
 
