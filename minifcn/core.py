@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import kernels
-from .device import Array, checked, host_array, is_floating, to_device, to_host
+from .device import Array, checked, host_array, is_floating, on_gpu, to_host
 from .graph import Node, arguments, place, reachable, walk
 from .methods import Methods
 from .modes import mode, no_grad
@@ -136,6 +136,7 @@ class Op:
     mixed: ClassVar[bool] = False  # its floating inputs may be of several dtypes
     linear: ClassVar[bool] = False  # in its first input; the contract test then checks the adjoint
     views: ClassVar[bool] = False  # y may share memory with the first input
+    moves: ClassVar[bool] = False  # y may live on another device
     registry: ClassVar[dict[str, type[Op]]] = {}
     _inputs: ClassVar[tuple[str, ...]] = ()
     _keeps: ClassVar[tuple[tuple[str, int], ...]] = ()
@@ -162,6 +163,8 @@ class Op:
             out = mode.sketch(self, arrays, shape) if mode.sketch else self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
         assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
+        if isinstance(y, np.ndarray) and on_gpu(arrays[0]) and not self.moves:
+            raise TypeError(f"{self.name}: forward on 'cuda' made a host array, expected k's")
         if len(extras) != len(self.extras):
             raise TypeError(
                 f"{self.name}: forward made {len(extras)} extras, expected {len(self.extras)}: "
@@ -273,23 +276,19 @@ def tensor(
     (dtype('float32'), dtype('float64'), dtype('int64'))
     """
     if isinstance(data, Tensor):
-        data, device = data.numpy(), device or data.device
-    return Tensor(settled(host_array("tensor", data, dtype), device), requires_grad)
-
-
-def settled(array: Array, device: str | None) -> Array:
-    """A new tensor's array on its device, an image in the order in which kernels read it."""
-    array = to_device(array, device)
-    if array.ndim == 4:  # once, not whenever it is read
-        array = kernels.of("tensor", [array]).settle(array)
-    return array
+        data, device = data.data, device or data.device
+    if on_gpu(data):
+        made, device = kernels.copied("tensor", data, dtype), device or "cuda"
+    else:
+        made = host_array("tensor", data, dtype)
+    return Tensor(kernels.settled(made, device), requires_grad)
 
 
 def as_tensor(value: Any) -> Tensor:
     """`value` itself if it is a tensor; an array becomes a constant without a copy."""
     if isinstance(value, Tensor):
         return value
-    if hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
+    if on_gpu(value) or (hasattr(value, "dtype") and getattr(value, "shape", ()) != ()):
         return Tensor(value)
     return tensor(value)
 

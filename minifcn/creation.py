@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .core import Tensor, full_like, settled, tensor
+from .core import Tensor, full_like, tensor
 from .device import host_array
+from .kernels import settled
 from .shapes import Shape, real, sizes
 
 

@@ -69,6 +69,11 @@ def of(array: object) -> str:
     )
 
 
+def on_gpu(data: object) -> bool:
+    """Whether it is an array in the memory of a GPU."""
+    return type(data).__module__.partition(".")[0] == "cupy" and hasattr(data, "dtype")
+
+
 def to_device(array: Array, name: str | None) -> Array:
     """`array` on the device of this name, None: where new tensors are made; itself if it is there.
 

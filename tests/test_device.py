@@ -87,62 +87,6 @@ def test_a_gradient_from_elsewhere_does_not_fit(cuda: Any) -> None:
         x.grad = mf.ones(1)
 
 
-# ---- mixing by mistake -------------------------------------------------------------------------
-
-MIXED = {
-    "add: b is on 'cpu', but a is on 'cuda'": lambda x, y: x + y,
-    "matmul: b is on 'cuda', but a is on 'cpu'|mat_mul: b": lambda x, y: y @ x,
-    "lt: b is on 'cpu', but a is on 'cuda'": lambda x, y: x < y,
-    "maximum: b is on 'cpu', but a is on 'cuda'": lambda x, y: F.maximum(x, y),
-    "where: ": lambda x, y: F.where(x > 0, x, y),
-    "concat: ": lambda x, y: F.cat([x, y]),
-    "logical_and: b is on 'cpu', but a is on 'cuda'": lambda x, y: (x > 0) & (y > 0),
-    "setitem: value is on 'cpu', but x is on 'cuda'": lambda x, y: x.copy_(y),
-    "take: index is on 'cpu', but x is on 'cuda'": lambda x, y: x[mf.tensor([0, 1])],
-    "conv2d: ": lambda x, y: F.conv2d(x.reshape(1, 1, 2, 2), y.reshape(1, 1, 2, 2)),
-    "linear: weight is on 'cpu', but x is on 'cuda'": lambda x, y: F.linear(x, y),
-    "linear: bias is on 'cpu', but x is on 'cuda'": lambda x, y: F.linear(x, x, y[0]),
-    "mse_loss: target is on 'cpu', but x is on 'cuda'": lambda x, y: F.mse_loss(x, y),
-    "logits: target is on 'cpu', but x is on": lambda x, y: _binary(x, y),
-    "logits: weight is on 'cpu', but x is on": lambda x, y: _binary(x, x, y),
-    "logits: pos_weight is on 'cpu', but x is on": lambda x, y: _binary(x, x, pos_weight=y),
-    "batch_norm: weight is on 'cpu', but x": lambda x, y: _normed(x, None, y[0]),
-    "batch_norm: running_mean is on 'cpu', but x": lambda x, y: _normed(x, y[0]),
-    "batch_norm: running_var is on 'cpu', but x": lambda x, y: F.batch_norm(x, x[0], y[0]),
-    "setitem: an index is on 'cpu', but x is on": lambda x, y: _written(x, mf.tensor([0, 1])),
-    "setitem: an index is on 'cuda', but x is on": lambda x, y: _written(y, (0, x[0] > 0)),
-}
-
-
-def _binary(*arguments: mf.Tensor, **more: mf.Tensor) -> None:
-    F.binary_cross_entropy_with_logits(*arguments, **more)  # type: ignore[arg-type] # tensors all
-
-
-def _normed(x: mf.Tensor, mean: Any, weight: Any = None) -> None:
-    F.batch_norm(x, mean, mean, weight, training=True)
-
-
-def _written(x: mf.Tensor, key: Any) -> None:
-    x[key] = 1.0
-
-
-@pytest.mark.parametrize("message", MIXED)
-def test_two_devices_in_one_call_are_named_with_both_arguments(cuda: Any, message: str) -> None:
-    x, y = mf.tensor(values(2, 2), device="cuda"), mf.tensor(values(2, 2))
-    with pytest.raises(TypeError, match=message) as caught:
-        MIXED[message](x, y)
-    assert "is on 'cpu'" in str(caught.value)
-    assert "is on 'cuda'" in str(caught.value)
-    assert "move one with .to()" in str(caught.value)
-
-
-def test_batch_norm_on_the_wrong_device_leaves_its_statistics_alone(cuda: Any) -> None:
-    layer = mf.nn.BatchNorm2d(2)
-    with pytest.raises(TypeError, match="batch_norm: running_mean is on 'cpu', but x is on"):
-        layer(mf.tensor(values(1, 2, 3, 3), device="cuda"))
-    assert layer.running_mean is not None and layer.running_mean.tolist() == [0.0, 0.0]
-
-
 # ---- looking and writing -----------------------------------------------------------------------
 
 

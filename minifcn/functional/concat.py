@@ -15,6 +15,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import draw
 from ..shapes import Shape, ShapeError, axis_of, whole
 from .cast import promoted
@@ -144,7 +145,9 @@ def _tensors(op: str, tensors: Sequence[Tensor]) -> list[Tensor]:
         raise TypeError(f"{op}: tensors is a {type(tensors).__name__}, expected a list of tensors")
     if not tensors:
         raise ValueError(f"{op}: tensors is empty, expected at least 1 tensor")
-    return list(promoted(*tensors))
+    given = [as_tensor(one) for one in tensors]
+    check_together(op, **{f"tensor {place}": one.data for place, one in enumerate(given)})
+    return list(promoted(*given))
 
 
 def _same_but(axis: int | None, op: str, place: int, x: Tensor, first: Tensor) -> None:

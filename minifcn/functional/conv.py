@@ -27,6 +27,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import Draw
 from ..shapes import Pair, Shape, flag, pair
 from ..window import Padding, Window
@@ -164,6 +165,7 @@ def conv2d(
     [[[[21.0, 32.0], [54.0, 65.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
+    check_together("conv2d", x=x.data, weight=weight.data)
     x, w = lowered("conv2d", x=x, weight=weight)
     check_floating("conv2d", x=x, weight=w)
     options = stride, padding, dilation, groups
@@ -204,6 +206,7 @@ def conv_transpose2d(
     [[[[1.0, 2.0, 13.0, 20.0, 30.0]]]]
     """
     x, weight = as_tensor(x), as_tensor(weight)
+    check_together("conv_transpose2d", x=x.data, weight=weight.data)
     x, w = lowered("conv_transpose2d", x=x, weight=weight)
     check_floating("conv_transpose2d", x=x, weight=w)
     options = stride, padding, output_padding, groups, dilation, output_size

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import Draw
 from ..shapes import Shape, ShapeError
 from .activation import ReluGrad, relu
@@ -96,6 +97,7 @@ def check_bias(op: str, given: Any, weight: Tensor, letter: str, size: int) -> T
     if given is None:
         return None
     bias = as_tensor(given)
+    check_together(op, weight=weight.data, bias=bias.data)
     if bias.ndim != 1:
         raise ShapeError(f"{op}: bias has {bias.ndim} axes {bias.shape}, expected 1: {letter}")
     if bias.shape[0] != size:

@@ -17,6 +17,7 @@ from typing import Any
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import Integers, draw
 from ..shapes import Shape, ShapeError, axis_of
 
@@ -80,6 +81,7 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     [[2.0], [3.0]]
     """
     x, index = as_tensor(x), as_tensor(index)
+    check_together("gather", x=x.data, index=index.data)
     if x.ndim == 0:
         raise ShapeError("gather: x has no axes, expected at least 1")
     axis = axis_of("gather", "dim", dim, x.ndim, x.shape)

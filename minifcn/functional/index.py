@@ -21,6 +21,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..modes import mode
 from ..samples import Integers, draw
 from ..shapes import Shape
@@ -152,7 +153,11 @@ def index(x: Tensor, key: Any) -> Tensor:
     y = get_slice(x, found.ranges)
     if y.shape != found.shape:
         y = reshape(y, found.shape)
-    return _take(y, found.arrays) if found.arrays else y
+    if not found.arrays:
+        return y
+    arrays = {f"the index of axis {axis}": one.data for axis, one in found.arrays.items()}
+    check_together("index", x=x.data, **arrays)
+    return _take(y, found.arrays)
 
 
 def get_slice(x: Tensor, key: Ranges) -> Tensor:

@@ -19,6 +19,7 @@ from typing import Any
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import draw
 from ..shapes import Shape, ShapeError
 from .broadcast import broadcast_shapes, broadcast_to
@@ -63,7 +64,9 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     >>> matmul(mf.tensor([[1.0, 2.0], [3.0, 4.0]]), mf.tensor([1.0, 10.0])).tolist()
     [21.0, 43.0]
     """
-    a, b = promoted(*lowered("matmul", a=as_tensor(a), b=as_tensor(b)))
+    a, b = as_tensor(a), as_tensor(b)
+    check_together("matmul", a=a.data, b=b.data)
+    a, b = promoted(*lowered("matmul", a=a, b=b))
     for name, x in (("a", a), ("b", b)):
         if x.ndim == 0:
             raise ShapeError(f"matmul: {name} has no axes, expected at least 1; use * for numbers")

@@ -20,6 +20,7 @@ from typing import Any
 from .. import kernels
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import Draw, Integers, draw
 from ..shapes import AXES, Pair, Shape, ShapeError, bind, pair
 
@@ -125,6 +126,7 @@ def max_unpool2d(
     [[[[0.0, 8.0, 0.0, 0.0], [0.0, 0.0, 9.0, 0.0]]]]
     """
     x, indices = as_tensor(x), as_tensor(indices)
+    check_together("max_unpool2d", x=x.data, indices=indices.data)
     bind("max_unpool2d", x=("N C P Q", x.shape), indices=("N C P Q", indices.shape))
     if indices.dtype.kind not in "iu":
         raise TypeError(f"max_unpool2d: dtype of indices is {indices.dtype}, expected an integer")

@@ -29,6 +29,7 @@ class Move(Op):
     away: str
     linear = True
     views = True  # where both are the same device
+    moves = True
 
     def shape(self, x: Shape) -> Shape:
         return x

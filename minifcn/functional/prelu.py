@@ -19,6 +19,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor
 from ..device import Array
+from ..kernels import check_together
 from ..samples import Separated, draw
 from ..shapes import Shape, ShapeError
 from .broadcast import broadcast_to
@@ -99,7 +100,9 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     [[-0.5, -0.25], [2.0, 2.0]]
     """
     x = floating("prelu", x)
-    x, weight = promoted(x, beside(x, as_tensor(weight)))
+    weight = as_tensor(weight)
+    check_together("prelu", x=x.data, weight=weight.data)
+    x, weight = promoted(x, beside(x, weight))
     if weight.ndim > 1:
         raise ShapeError(f"prelu: weight has {weight.ndim} axes {weight.shape}, expected 1: C")
     if weight.numel() != 1:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core import Op, Tensor, as_tensor, tensor
 from ..device import Array, is_floating
+from ..kernels import check_together
 from ..samples import Integers, draw
 from ..shapes import Shape
 from .broadcast import broadcast_shapes, broadcast_to
@@ -80,6 +81,7 @@ def where(mask: Tensor | Array, a: Any, b: Any) -> Tensor:
     if mask.dtype.kind != "b":
         raise TypeError(f"where: dtype of mask is {mask.dtype}, expected bool")
     a, b = alike("where", a=a, b=b)
+    check_together("where", mask=mask.data, a=a.data, b=b.data)
     shape = broadcast_shapes("where", a=a.shape, b=b.shape)
     shape = broadcast_shapes("where", mask=mask.shape, a_and_b=shape)
     return Where()(*(broadcast_to(each, shape) for each in (mask, a, b)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import is_bfloat16
+from ..device import Array, checked, host_array, is_bfloat16, to_device
 from ..device import of as device_of
 
 # what the CPU does with bfloat16: it converts and copies
@@ -55,6 +55,28 @@ def of(op: str, arrays: Sequence[Any], names: Sequence[str] = (), mixed: bool = 
                     f"{arrays[first].dtype}; convert one with .astype()"
                 )
     return _cupy_kernels() if home == "cuda" else _numpy_kernels()
+
+
+def check_together(op: str, **arrays: Any) -> None:
+    """Raise unless all arrays, whatever their dtypes, live on one device; each by its name."""
+    of(op, list(arrays.values()), list(arrays), mixed=True)
+
+
+def settled(array: Array, device: str | None) -> Array:
+    """A new tensor's array on its device, an image in the order in which kernels read it."""
+    array = to_device(array, device)
+    if array.ndim == 4:  # once, not whenever it is read
+        array = of("tensor", [array]).settle(array)
+    return array
+
+
+def copied(op: str, data: Any, dtype: Any = None) -> Array:
+    """A copy of an array of a GPU, where it lies; as `host_array` copies one of the host."""
+    array: Array = checked(op, "data", data)
+    wanted = array.dtype if dtype is None else host_array(op, (), dtype).dtype
+    k = of(op, [array])
+    made: Array = k.copy(array) if wanted == array.dtype else k.cast(array, wanted.name)
+    return made
 
 
 def captured_step() -> object:
