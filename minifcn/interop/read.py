@@ -48,7 +48,7 @@ def read_state(path: str | Path, key: str | None = None) -> dict[str, Array]:
                     raise PickleRefused("is a zip archive with neither data.pkl nor .npy in it")
             if start == LEGACY:
                 return _state(open_legacy(file, size), key)
-            if start[:1] == b"\x80":
+            if start[:1] == b"\x80" and start[8:9] != b"{":  # else the length of a JSON header
                 raise PickleRefused("is a pickle, but not one of torch.save")
         except ValueError as error:
             raise FileError(f"read_state: {path}: {error}") from None
