@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,9 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minifcn as mf
 from minifcn.infer.memory import measure_bytes_per_pixel
 from minifcn.infer.predict import predict_image
+from minifcn.models import SmallEncoder
+from minifcn.modes import no_grad
 
+ROOT = Path(__file__).resolve().parents[2]
 COLOURS = ((250, 10, 20), (30, 240, 40), (50, 60, 230), (0, 0, 0))
 CLASSES = SimpleNamespace(names=("red", "green", "blue", "void"), colours=COLOURS, void=3)
 
@@ -108,3 +116,51 @@ def test_a_network_of_other_classes(channels):
 def test_no_photo(shape, dtype):
     with pytest.raises(ValueError, match="predict: image is .*expected uint8 H W 3"):
         predict(np.zeros(shape, dtype))
+
+
+BESIDE_THREADS = """
+import threading, time
+import numpy as np
+from minifcn.infer.memory import measure_bytes_per_pixel
+
+def forward(x):
+    return np.ones((1, 4, *x.shape[2:]), np.float32)
+
+def work():
+    bytes_, y = np.zeros((40, 30, 3), np.uint8).transpose(2, 0, 1), np.empty((3, 40, 30), "f4")
+    while time.monotonic() < end:
+        np.multiply(bytes_, np.ones((3, 1, 1), "f4"), out=np.empty_like(y))
+
+end = time.monotonic() + 6
+for _ in range(4):
+    threading.Thread(target=work).start()
+while time.monotonic() < end:
+    assert measure_bytes_per_pixel(forward) > 0
+"""
+
+
+def test_measuring_beside_threads_that_make_arrays_does_not_crash():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", BESIDE_THREADS], cwd=ROOT)
+    assert done.returncode == 0
+
+
+def test_beside_threads_the_kernels_memory_is_counted_and_a_quarter_more():
+    """About what is measured in peace, whatever the other threads do."""
+    net = SmallEncoder(width=8, depth=2)
+    shape = (1, 3, 192, 192)
+
+    def forward(x):
+        assert x.shape == shape
+        with no_grad():
+            return net(mf.tensor(x))[0].data
+
+    alone = measure_bytes_per_pixel(forward)
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        beside = measure_bytes_per_pixel(forward)
+    finally:
+        stop.set()
+        other.join()
+    assert 0.95 * alone < beside < 1.4 * alone
