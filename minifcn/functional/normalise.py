@@ -42,6 +42,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     *,
+    num_batches_tracked: Tensor | None = None,
     sync: bool = True,
     relu: bool = False,
 ) -> Tensor:
@@ -50,9 +51,10 @@ def batch_norm(
     y = weight (x - mean) / sqrt(var + eps) + bias
 
     In training the running statistics move in place towards those of the batch, the variance being
-    the unbiased one, over M - 1:  running = (1 - momentum) running + momentum batch. With `sync`
-    the batch is that of all processes that train together. With `relu` negative y are made 0 on the
-    way, which is faster than a second operator.
+    the unbiased one, over M - 1:  running = (1 - momentum) running + momentum batch; and
+    `num_batches_tracked`, a whole number, becomes one more. With `sync` the batch is that of all
+    processes that train together. With `relu` negative y are made 0 on the way, which is faster
+    than a second operator.
 
     Shape   x: N C ..., all others: C -> y: as x
 
@@ -68,6 +70,8 @@ def batch_norm(
     names = ("running_mean", "running_var", "weight", "bias")
     others = zip(names, (running_mean, running_var, weight, bias), strict=True)
     given = {"x": x.data} | {name: as_tensor(a).data for name, a in others if a is not None}
+    if num_batches_tracked is not None:
+        given["num_batches_tracked"] = num_batches_tracked.data
     k = kernels.of("batch_norm", [*given.values()], [*given], mixed=True)  # on one device
     weight = Tensor(k.full((C,), 1, x.data)) if weight is None else weight
     bias = Tensor(k.full((C,), 0, x.data)) if bias is None else bias
@@ -84,33 +88,48 @@ def batch_norm(
         var = wide(_per_channel("running_var", running_var, x, C).detach())
         affine = ChannelAffineRelu() if relu else ChannelAffine()
         return affine(x, mean, weight * pow(var + eps, -0.5), bias)
+    running = {
+        name: _per_channel(name, one, x, C)
+        for name, one in (("running_mean", running_mean), ("running_var", running_var))
+        if one is not None
+    }
+    if num_batches_tracked is not None:
+        running["num_batches_tracked"] = num_batches_tracked
     shared = sync and together()
-    mean, var, M = _statistics(x, C, k, shared)
-    if M == 1:
-        raise ShapeError(
-            f"batch_norm: x has shape {x.shape}, 1 value per channel, expected at least 2: with "
-            f"training=True the variance comes from the batch"
-        )
-    if M > 1:
-        running = [
-            None if one is None else _per_channel(name, one, x, C)
-            for name, one in (("running_mean", running_mean), ("running_var", running_var))
-        ]
-        arrays = tuple(None if one is None else one.data for one in running)
-        k.move_running(arrays, mean.data, var.data, momentum, M / (M - 1))
-        for one in running:
-            if one is not None:
-                one.written("batch_norm")
+    mean, var, M = _statistics(x, {n: one.data for n, one in running.items()}, momentum, k, shared)
+    for one in running.values():
+        one.written("batch_norm")
     batch = Batch(eps, M, shared)
     norm = BatchNormRelu(batch) if relu else BatchNorm(batch)
     return norm(x, weight, bias, mean, var)
 
 
-def _statistics(x: Tensor, C: int, k: Any, shared: bool) -> tuple[Tensor, Tensor, int]:
-    """(mean, biased variance, values per channel) of the batch."""
+def _statistics(
+    x: Tensor, running: dict[str, Array], momentum: float, k: Any, shared: bool
+) -> tuple[Tensor, Tensor, int]:
+    """(mean, biased variance, values per channel) of the batch; the running ones move."""
+    moving = running.get("running_mean"), running.get("running_var")
+    count, M = running.get("num_batches_tracked"), x.numel() // max(x.shape[1], 1)
+    if not shared:
+        _check_count(x, M)
+        mean, var = (Tensor(stat) for stat in k.moments(x.data, moving, momentum, count))
+        return mean, var, M
     mean, var = (Tensor(stat) for stat in k.moments(x.data))
-    M = x.numel() // max(C, 1)
-    return _merged(mean, var, M) if shared else (mean, var, M)
+    mean, var, M = _merged(mean, var, M)
+    _check_count(x, M)
+    if M > 1:
+        k.move_running(moving, mean.data, var.data, momentum, M / (M - 1))
+    if count is not None:
+        k.count_up(count)
+    return mean, var, M
+
+
+def _check_count(x: Tensor, M: int) -> None:
+    if M == 1:
+        raise ShapeError(
+            f"batch_norm: x has shape {x.shape}, 1 value per channel, expected at least 2: with "
+            f"training=True the variance comes from the batch"
+        )
 
 
 @no_grad()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from .. import kernels
 from ..core import Tensor, as_tensor, tensor
 from ..modes import mode
 from ..shapes import bind, flag, whole
@@ -69,14 +68,12 @@ class BatchNorm2d(Module):
         bind("BatchNorm2d", x=("N C H W", x.shape))
         use_batch = self.training or self.running_mean is None
         momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            count = self.num_batches_tracked
-            kernels.of("BatchNorm2d", [count.data]).count_up(count.data)
-            count.written("BatchNorm2d")
-            if self.momentum is None:
-                momentum = 1 / count.item()
+        count = self.num_batches_tracked if self.training else None
+        if count is not None and self.momentum is None:
+            momentum = 1 / (count.item() + 1)
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias,
-                            use_batch, momentum, self.eps, sync=self.sync, relu=relu)  # fmt: skip
+                            use_batch, momentum, self.eps, num_batches_tracked=count,
+                            sync=self.sync, relu=relu)  # fmt: skip
 
     def extra_repr(self) -> str:
         return (

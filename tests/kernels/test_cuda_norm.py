@@ -197,3 +197,48 @@ def test_running_statistics_may_be_of_two_types_or_missing(cuda: Cuda, dtypes: A
             moved = host(after)
             assert moved.dtype == before.dtype
             assert_near(moved, 0.75 * before.astype(np.float64) + 0.25 * to, 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 2, 5), (2, 16, 3, 3), (1, 3), (0, 3, 2, 2), (3, 0, 2, 2)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("kind", ["its own", "float16", "float64", "strided", "mean", "none"])
+def test_what_moves_with_the_moments_is_what_moves_by_itself(
+    cuda: Cuda, shape: Any, dtype: Any, kind: str
+) -> None:
+    """In one launch or in three: the same bits, and those of the loops within their rounding."""
+    rng, C = np.random.default_rng(0), shape[1]
+    x = rng.standard_normal(shape).astype(dtype)
+    stat = np.dtype(kind if kind.startswith("float") else np.promote_types(dtype, np.float32))
+    start = rng.uniform(1, 2, (2, 2 * C)).astype(stat)
+
+    def arrays(device: str) -> tuple[Any, Any]:
+        room = [on(device, one.copy()) for one in start]
+        first = room[0][::2] if kind == "strided" else room[0][:C]
+        second = None if kind == "mean" else room[1][:C]
+        return ((None, None) if kind == "none" else (first, second)), room
+
+    count_dtype = np.int32 if kind == "strided" else np.int64
+    results = []
+    for k, device, at_once in (
+        (K, "cuda", True), (K, "cuda", False), (NUMPY, "cpu", True), (LOOPS, "cpu", True)
+    ):  # fmt: skip
+        running, room = arrays(device)
+        count = on(device, np.asarray(5, count_dtype))
+        if at_once:
+            stats = k.moments(on(device, x), running, 0.25, count)
+        else:
+            stats = k.moments(on(device, x))
+            M = x.size // max(C, 1)
+            if M > 1:
+                k.move_running(running, *stats, 0.25, M / (M - 1))
+            k.count_up(count)
+        assert int(host(count)) == 6
+        results.append([host(one) for one in (*stats, *room)])
+    for got, same in zip(*results[:2], strict=True):
+        if cuda.kind == "emulator":  # a compiler may join products and sums as it likes
+            assert got.tobytes() == same.tobytes()
+        np.testing.assert_allclose(got, same, rtol=1e-3 if got.dtype == np.float16 else 1e-6)
+    for other in results[2:]:
+        for got, expected in zip(results[0], other, strict=True):
+            limit = 1e-3 if np.float16 in (stat, x.dtype) else 1e-5
+            np.testing.assert_allclose(got, expected, rtol=limit, atol=limit)

@@ -1,6 +1,7 @@
 // norm_sums.cu: the sums of batch normalisation over all values of a channel, in one walk.
 //
-//   moments     mean = sum x / M      var = sum (x - mean)^2 / M
+//   moments     mean = sum x / M      var = sum (x - mean)^2 / M      and, as M is known there,
+//               running = (1 - momentum) running + momentum (mean, M / (M - 1) var); count += 1
 //   grad_sums   gw = sum g (x - mean) r      gb = sum g      r = 1 / sqrt(var + eps)
 //               g = gy, or 0 where a y is given that is at most 0
 //
@@ -118,10 +119,11 @@ __device__ __forceinline__ double column_total(double value) {
   return total;
 }
 
-// First the common mean; then the squares, moved to it from where each part has its own.
+// First the common mean; then the squares, moved to it from where each part has its own. What runs
+// along may be null; unbias = M / (M - 1).
 extern "C" __global__ void __launch_bounds__(1024) moments_total(
-    const REAL* x, const WIDE* means, const WIDE* squares, WIDE* mean, WIDE* var,
-    int parts, int64 rows, int64 run, int C) {
+    const REAL* x, const WIDE* means, const WIDE* squares, WIDE* mean, WIDE* var, WIDE* running_mean,
+    WIDE* running_var, double momentum, double unbias, int64* count, int parts, int64 rows, int64 run, int C) {
   int c = blockIdx.x * 32 + threadIdx.x;
   double sum = 0, S = 0;
   for (int p = threadIdx.y; p < parts && c < C; p += 32) {
@@ -136,8 +138,13 @@ extern "C" __global__ void __launch_bounds__(1024) moments_total(
   }
   S = column_total(S);
   if (threadIdx.y > 0 || c >= C) return;
-  mean[c] = (WIDE)(rows ? origin_of(x, c) + centre : 0.0);
-  var[c] = (WIDE)(rows ? S / rows : 0.0);
+  WIDE own_mean = (WIDE)(rows ? origin_of(x, c) + centre : 0.0), own_var = (WIDE)(rows ? S / rows : 0.0);
+  WIDE stay = (WIDE)(1 - momentum), go = (WIDE)momentum;
+  mean[c] = own_mean;
+  var[c] = own_var;
+  if (running_mean) running_mean[c] = stay * running_mean[c] + go * own_mean;
+  if (running_var) running_var[c] = stay * running_var[c] + go * ((WIDE)unbias * own_var);
+  if (count && c == 0) *count += 1;
 }
 
 // ---- the gradients of weight and bias ----------------------------------------------------------------

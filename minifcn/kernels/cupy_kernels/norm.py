@@ -11,7 +11,7 @@ from typing import Any
 
 from ...device import Array, cupy
 from .columns import Plan, plan, room, rows_of, shaped, size_of, whole_packs, wide_dtype
-from .elementwise import fitted
+from .elementwise import count_up, fitted
 from .launch import THREADS, blocks, program
 from .memory import dense, put
 
@@ -49,8 +49,16 @@ def _stats(x: Array, *numbers: Array | None) -> tuple[Any, list[Any]]:
 # ---- forward -------------------------------------------------------------------------------------
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of every channel, in float32 if x is half; of no values 0."""
+def moments(
+    x: Array,
+    running: tuple[Array | None, Array | None] = (None, None),
+    momentum: float = 0.0,
+    count: Array | None = None,
+) -> tuple[Array, Array]:
+    """(mean, biased variance) of every channel, in float32 if x is half; of no values 0.
+
+    The running statistics and the number of batches move in the same launch, if they can.
+    """
     line, wide = rows_of(x), wide_dtype(x.dtype)
     of = _Rows(x, (line,), wide)
     parts, (run, C) = of.plan.runs[0], (of.plan.run, of.C)
@@ -58,9 +66,22 @@ def moments(x: Array) -> tuple[Array, Array]:
     mean, var = (cupy().empty(C, wide) for _ in range(2))
     sums = of.program("norm_sums")
     sums("moments", of.plan.runs, of.plan.block, line, means, squares, of.rows, run, C)
-    sums("moments_total", of.plan.final, (32, 32), line, means, squares, mean, var, parts, of.rows,
-         run, C)  # fmt: skip
+    moves = of.rows > 1
+    now = all(one is None or _plain(one, wide) for one in running)
+    counts = count is not None and _plain(count, "int64") and C > 0
+    sums("moments_total", of.plan.final, (32, 32), line, means, squares, mean, var,
+         *(running if moves and now else (None, None)), float(momentum),
+         of.rows / max(of.rows - 1, 1), count if counts else None, parts, of.rows, run,
+         C)  # fmt: skip
+    if moves and not now:
+        move_running(running, mean, var, momentum, of.rows / (of.rows - 1))
+    if count is not None and not counts:
+        count_up(count)
     return mean, var
+
+
+def _plain(x: Array, dtype: Any) -> bool:
+    return bool(x.dtype == dtype and x.flags.c_contiguous)
 
 
 def move_running(

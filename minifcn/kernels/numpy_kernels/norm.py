@@ -30,11 +30,25 @@ SLIGHT = 4.0  # what an origin may amount to in the result, for an error of two 
 
 
 @np.errstate(all="ignore")  # it is called outside of operators too, see Op.__call__
-def moments(x: Array) -> tuple[Array, Array]:
-    """(mean, biased variance) of every channel, in float32 if x is half; of no values 0."""
+def moments(
+    x: Array,
+    running: tuple[Array | None, Array | None] = (None, None),
+    momentum: float = 0.0,
+    count: Array | None = None,
+) -> tuple[Array, Array]:
+    """(mean, biased variance) of every channel, in float32 if x is half; of no values 0.
+
+    On the way the running statistics move towards them, by the unbiased variance, if there are
+    several values per channel; and the number of batches becomes one more.
+    """
     x = widened(x)
     exact = few_moments(x) if x.nbytes < SMALL else exact_moments(image(x))
     mean, var = (stat.astype(x.dtype) for stat in exact)
+    M = x.size // max(x.shape[1], 1)
+    if M > 1:
+        move_running(running, mean, var, momentum, M / (M - 1))
+    if count is not None:
+        count += 1
     return mean, var
 
 

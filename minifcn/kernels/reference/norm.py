@@ -24,7 +24,12 @@ def _places(x: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
         yield index[1], index
 
 
-def moments(x: Array) -> tuple[Array, Array]:
+def moments(
+    x: Array,
+    running: tuple[Array | None, Array | None] = (None, None),
+    momentum: float = 0.0,
+    count: Array | None = None,
+) -> tuple[Array, Array]:
     dtype = np.float32 if x.dtype == np.float16 else x.dtype
     mean, var = np.zeros(x.shape[1], dtype), np.zeros(x.shape[1], dtype)
     for c in range(x.shape[1]):
@@ -33,6 +38,11 @@ def moments(x: Array) -> tuple[Array, Array]:
             centre = math.fsum(values) / len(values)
             mean[c] = centre
             var[c] = math.fsum((value - centre) ** 2 for value in values) / len(values)
+    M = sum(1 for channel, _ in _places(x) if channel == 0)
+    if M > 1:
+        move_running(running, mean, var, momentum, M / (M - 1))
+    if count is not None:
+        count[()] = count[()] + 1
     return mean, var
 
 
