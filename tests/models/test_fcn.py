@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import minifcn as mf
 import minifcn.functional as F
+from minifcn import nn
 from minifcn.models import FCN, SmallEncoder, build
 from minifcn.shapes import ShapeError
 
@@ -49,6 +50,60 @@ def test_without_skips_it_is_the_score_enlarged_bilinearly():
         y = net(x).numpy()
     inside = (slice(None), slice(None), slice(4, -4), slice(4, -4))
     np.testing.assert_allclose(y[inside], enlarged.numpy()[inside], atol=1e-5)
+
+
+class Places(nn.Module):
+    """An encoder whose features hold, in every channel, where their cells lie in the image."""
+
+    def __init__(self, encoder):
+        self.true = encoder
+        self.config, self.radius = encoder.config, encoder.radius
+        self.channels, self.strides = encoder.channels, encoder.strides
+        self.offsets = getattr(encoder, "offsets", [(s - 1) / 2 for s in encoder.strides])
+
+    def forward(self, x):
+        found = []
+        for f, s, b in zip(self.true(x), self.strides, self.offsets, strict=True):
+            rows, columns = (s * np.arange(size) + b for size in f.shape[2:])
+            places = np.broadcast_to(rows[:, None] + 0.37 * columns, f.shape)
+            found.append(mf.tensor(places.astype(np.float32)))
+        return found
+
+
+STANDS: dict[str, dict[str, Any]] = {
+    "small": {"width": 1, "depth": 4},
+    "vgg16": {"width": 1},
+    "resnet18": {"width": 1},
+    "resnet34": {"width": 1, "dilate": [False, True, True]},
+    "squeezenet1_1": {},
+}
+
+
+@pytest.mark.parametrize("name", STANDS)
+@pytest.mark.parametrize("skips", [0, 1, 3])
+@pytest.mark.parametrize("H, W", [(161, 200), (194, 177)])
+def test_what_lies_at_a_pixel_comes_out_at_that_pixel(name, skips, H, W):
+    """Coordinates are upsampled to the image's own: no feature is put down beside its place."""
+    with nn.blank():
+        encoder: Any = build(
+            {"name": "fcn", "encoder": {"name": name, **STANDS[name]}, "classes": 1}
+        )
+        net = FCN(Places(encoder.encoder), classes=1, skips=skips).eval()
+    with mf.no_grad():
+        for score in net.scores.children():
+            vars(score)["weight"][0, 0] = 1 / (skips + 1)  # their mean
+        y = net(photo(H, W)).numpy()[0, 0]
+    wanted = np.arange(H)[:, None] + 0.37 * np.arange(W)
+    S = 2 * net.stride
+    assert S < min(H, W) // 2
+    np.testing.assert_allclose(y[S : H - S, S : W - S], wanted[S : H - S, S : W - S], rtol=1e-6)
+
+
+def test_features_that_lie_nowhere_are_refused():
+    encoder = Places(SmallEncoder(width=1, depth=2))
+    encoder.offsets = [0, 0.25]
+    with pytest.raises(ShapeError, match="a cell every 2 pixels from pixel 0.25 does not fit"):
+        FCN(encoder, classes=1)
 
 
 def test_moving_the_image_by_the_stride_moves_the_logits():
