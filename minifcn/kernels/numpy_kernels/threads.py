@@ -55,6 +55,11 @@ def num_threads(count: int) -> Iterator[None]:
         _threads.count = outer
 
 
+def allowed() -> int:
+    """How many threads a kernel of this thread may take."""
+    return _threads.count
+
+
 def shares(rows: int, size: int, multiple: int = 1) -> list[slice]:
     """`rows` in about equal parts, one for each thread, of a result of `size` numbers.
 

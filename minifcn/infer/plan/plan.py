@@ -1,0 +1,87 @@
+"""plan: the steps with their memory, ready for photo after photo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...core import Tensor
+from ...device import Array
+from ...kernels.numpy_kernels.threads import allowed
+from ...modes import no_grad
+from ...shapes import ShapeError
+from .join import Joiner
+from .lanes import Lanes
+from .place import place, waves_of
+from .trace import PlanError, Program, trace
+
+CLOSE = 1e-3  # of the largest number of the result: how far a plan may be from its network
+
+
+class Plan:
+    """What `function` computes for photos of one size, without a second thought.
+
+    `function` maps a Tensor 1 C H W on the CPU to one; `size` is (C, H, W). Under `num_threads` a
+    photo is shared by several threads; which does what changes no number. A plan has memory of its
+    own and may be called by one thread at a time.
+
+    >>> from minifcn.models import build
+    >>> net = build({"name": "espnet", "classes": 3, "p": 0, "q": 1}).eval()
+    >>> plan = Plan(net, (3, 16, 24))
+    >>> plan(np.zeros((1, 3, 16, 24), np.float32)).shape
+    (1, 3, 16, 24)
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], size: tuple[int, int, int]) -> None:
+        rng = np.random.default_rng(0)
+        x, other = (rng.standard_normal((1, *size)).astype(np.float32) for _ in range(2))
+        program = trace(function, x)
+        _check(program)
+        self.size = size
+        self.steps = Joiner(program).steps
+        waves = waves_of(self.steps)
+        arrays = place(waves, program.result)
+        self.photo = arrays[program.photo] = np.empty(size, np.float32)
+        self.result = arrays[program.result][None]
+        self.lanes = Lanes([[j for step in wave for j in step.jobs(arrays)] for wave in waves])
+        for noise in (x, other):
+            with no_grad():
+                wanted = function(Tensor(noise)).data
+            np.copyto(self.photo, noise[0])
+            with np.errstate(all="ignore"):
+                self.lanes.measure()
+            _compare(self.result, wanted)
+
+    def __call__(self, x: Array) -> Array:
+        """The result for one photo, in the plan's own memory: it is gone when the next one comes.
+
+        Shape   x: 1 C H W
+        """
+        if x.shape != (1, *self.size) or x.dtype != np.float32:
+            raise ShapeError(
+                f"Plan: x is {x.dtype} of shape {x.shape}, expected float32 {(1, *self.size)}"
+            )
+        np.copyto(self.photo, x[0])
+        with np.errstate(all="ignore"):
+            self.lanes.run(allowed())
+        return self.result
+
+
+def _check(program: Program) -> None:
+    values: list[Any] = [program.photo, *(call.out for call in program.calls)]
+    for v in values:
+        if not v.shape or v.shape[0] != 1:
+            raise PlanError(
+                f"Plan: an operator gives shape {v.shape}, expected 1 ...: a photo from end to end"
+            )
+
+
+def _compare(got: Array, wanted: Array) -> None:
+    far, largest = np.abs(got - wanted).max(), np.abs(wanted).max()
+    if not far <= CLOSE * max(largest, 1e-30):
+        raise PlanError(
+            f"Plan: on noise the plan is {far:.2g} away from the network, whose largest number is "
+            f"{largest:.2g}; does it compute outside of operators, or decide by what it sees?"
+        )

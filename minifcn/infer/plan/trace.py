@@ -1,0 +1,73 @@
+"""trace: the operators that a function calls on an image, in order, with what each one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...core import Op, Tensor
+from ...device import Array
+from ...modes import mode, no_grad
+from ...shapes import Shape
+
+
+class PlanError(ValueError):
+    """A network that cannot be planned; says why."""
+
+
+@dataclass(eq=False)
+class Value:
+    """An array that depends on the photo: its shape is known, its numbers are not."""
+
+    shape: Shape
+
+    @property
+    def channels(self) -> int:
+        """C of N C H W."""
+        return self.shape[1]
+
+
+Input = Value | Array  # or a constant
+
+
+@dataclass(eq=False)
+class Call:
+    """One operator: what it reads and what it makes."""
+
+    op: Op
+    inputs: tuple[Input, ...]
+    out: Value
+
+
+@dataclass(frozen=True)
+class Program:
+    """All calls, from the photo to the result."""
+
+    photo: Value
+    calls: tuple[Call, ...]
+    result: Value
+
+
+def trace(function: Callable[[Tensor], Tensor], x: Array) -> Program:
+    """Run the function once. What does not depend on x is a constant from then on."""
+    values: dict[int, Value] = {id(x): Value(x.shape)}  # by array
+    alive: list[Any] = [x]  # so that no other array gets a number of `values`
+    calls: list[Call] = []
+
+    def record(op: Op, inputs: tuple[Tensor, ...], y: Array) -> None:
+        read = tuple(values.get(id(t.data), t.data) for t in inputs)
+        if any(isinstance(one, Value) for one in read):
+            values[id(y)] = Value(y.shape)
+            calls.append(Call(op, read, values[id(y)]))
+            alive.append(y)
+
+    before, mode.trace = mode.trace, record
+    try:
+        with no_grad():
+            result = function(Tensor(x)).data
+    finally:
+        mode.trace = before
+    if id(result) not in values:
+        raise PlanError("Plan: the network's result does not depend on the photo by operators")
+    return Program(values[id(x)], tuple(calls), values[id(result)])
