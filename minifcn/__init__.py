@@ -76,6 +76,7 @@ _ROOMS = (
     "models",
     "nn",
     "optim",
+    "study",
     "train",
 )
 

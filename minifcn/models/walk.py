@@ -81,10 +81,7 @@ def walk(model: nn.Module, image: Sequence[int]) -> Walk:
     >>> walked.grid().step, walked.grid().centre, walked.grid().reach <= net.radius
     ((1, 1), (0, 0), True)
     """
-    shape = sizes("walk", image, 1)
-    shape = shape if len(shape) == 4 else (1, *shape)
-    if len(shape) != 4:
-        raise ShapeError(f"walk: image is {tuple(image)}, expected C H W or N C H W")
+    shape = image_shape("walk", image)
     walked = Walk(shape)
     alive: list[Any] = []
     dtype = next((p.dtype for p in model.parameters()), np.dtype(np.float32))
@@ -108,6 +105,15 @@ def walk(model: nn.Module, image: Sequence[int]) -> Walk:
     for y in results if isinstance(results, (list, tuple)) else [results]:
         walked.outputs.append(known[id(y.data)][0])
     return walked
+
+
+def image_shape(name: str, image: Sequence[int]) -> Shape:
+    """C H W or N C H W as N C H W."""
+    shape = sizes(name, image, 1)
+    shape = shape if len(shape) == 4 else (1, *shape)
+    if len(shape) != 4:
+        raise ShapeError(f"{name}: image is {tuple(image)}, expected C H W or N C H W")
+    return shape
 
 
 def _behind(
