@@ -85,3 +85,18 @@ def test_metadata_agree_with_the_package() -> None:
         assert version("minifcn") == minifcn.__version__
     except PackageNotFoundError:
         pytest.skip("minifcn runs from its folder, not installed")
+
+
+def test_every_file_of_the_package_is_installed() -> None:
+    """What is no Python file is installed only if a pattern of package_data names it."""
+    calls = [node for node in ast.walk(SETUP) if isinstance(node, ast.Call)]
+    call = next(call for call in calls if ast.unparse(call.func) == "setup")
+    given = {word.arg: word.value for word in call.keywords}
+    patterns = ast.literal_eval(given["package_data"])["minifcn"]
+    package = ROOT / "minifcn"
+    named = {path for pattern in patterns for path in package.glob(pattern)}
+    files = {
+        path for path in package.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert not files - named, "no pattern of package_data names these"
+    assert package / "live" / "page" / "live.js" in files

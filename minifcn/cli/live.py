@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     with server:
         print(f"open {server.url} in a browser; Ctrl-C ends", flush=True)
         try:
-            threading.Event().wait()
+            wait()
         except KeyboardInterrupt:
             pass
     print(
@@ -75,3 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def wait() -> None:
+    """Until Ctrl-C."""
+    threading.Event().wait()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .refusal import Limits, Refusal
 
-AT_ONCE = 2  # requests of one client: a frame with the network, a newer one that waits
+AT_ONCE = 3  # requests of one client: a frame with the network, one that waits, a newer one
 
 
 @dataclass
@@ -40,6 +40,15 @@ class Clients:
                 client = self.present[name]
                 client.requests -= 1
                 client.left = time.monotonic() if stays else -self.limits.stay
+
+    def wait(self, seconds: float) -> None:
+        """Until no request is under way, at most so long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with self.lock:
+                if not any(client.requests for client in self.present.values()):
+                    return
+            time.sleep(0.01)
 
     def _enter(self, name: str) -> None:
         now = time.monotonic()

@@ -212,6 +212,7 @@ class Handler(BaseHTTPRequestHandler):
     def _reply(
         self, status: int, kind: str, content: bytes, more: dict[str, str] | None = None
     ) -> None:
+        self.request_version = self.protocol_version  # a head also where the request had none
         self.send_response(status)
         fixed = {"Content-Type": kind, "Content-Length": str(len(content)), **SAFE}
         for name, value in {**fixed, **(more or {})}.items():

@@ -18,8 +18,8 @@ class Refusal(Exception):  # noqa: N818 - no error of the program
 class Limits:
     """What one request, and all of them together, may take.
 
-    A client has at most one frame with the network and one that waits, so the memory of all uploads
-    is at most 2 clients (upload + 3 pixels) bytes.
+    A client has at most one frame with the network, one that waits and one that arrives, so all
+    uploads together take at most 3 clients (upload + 3 pixels) bytes.
     """
 
     upload: int = 16 << 20  # bytes of a picture file

@@ -32,6 +32,8 @@ PAGE = {
     "/live.js": ("live.js", "text/javascript; charset=utf-8"),
 }
 
+GRACE = 2.0  # seconds for the last answers to leave, when the server stops
+
 
 class Server(ThreadingMixIn, TCPServer):
     """Serves while it is entered; `url` leads to the page.
@@ -102,7 +104,11 @@ class Server(ThreadingMixIn, TCPServer):
         }
 
     def __enter__(self) -> Server:
-        self.worker.start()
+        try:
+            self.worker.start()
+        except BaseException:
+            self.server_close()
+            raise
         self.thread = threading.Thread(
             target=self.serve_forever, args=(0.1,), name="minifcn live: door", daemon=True
         )
@@ -115,6 +121,7 @@ class Server(ThreadingMixIn, TCPServer):
         self.thread.join()
         self.worker.stop()
         self.server_close()
+        self.clients.wait(GRACE)
         with self.lock:
             left = list(self.open)
         for connection in left:

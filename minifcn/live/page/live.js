@@ -14,8 +14,16 @@ const paint = document.createElement("canvas");  // its classes as colours
 const video = document.createElement("video");
 video.muted = video.loop = video.playsInline = true;
 
-const numbers = crypto.getRandomValues(new Uint32Array(4));
-const client = Array.from(numbers, (n) => n.toString(16).padStart(8, "0")).join("-");
+// A name for this tab, which it keeps when the page is loaded again: else it would take two places.
+function name() {
+  const kept = sessionStorage.getItem("client");
+  if (kept) return kept;
+  const numbers = crypto.getRandomValues(new Uint32Array(4));
+  const made = Array.from(numbers, (n) => n.toString(16).padStart(8, "0")).join("-");
+  sessionStorage.setItem("client", made);
+  return made;
+}
+const client = name();
 
 let model = null;                // what /model.json says
 let rows = [];                   // of the legend: {show, share, row}
