@@ -17,6 +17,8 @@ from ..core import Tensor
 from ..device import to_host
 from ..modes import no_grad
 
+BLOCK = 1 << 15  # pixels
+
 Array = NDArray[Any]
 Ints = NDArray[np.int32]
 
@@ -25,14 +27,27 @@ def winner(logits: Array) -> tuple[Ints, Array]:
     """(argmax_k, max_k): the first on the host, the second where the logits are.   Shape   N H W"""
     if not isinstance(logits, np.ndarray):
         return _winner_there(Tensor(logits))
-    # class by class: `argmax` over axis 1 would copy all the logits
-    best = logits[:, 0].copy()  # N h w
-    found = np.zeros(best.shape, np.int32)
-    for k in range(1, logits.shape[1]):
-        found[logits[:, k] > best] = k
-        np.maximum(best, logits[:, k], out=best)
+    N, K, H, W = logits.shape
+    best = np.empty((N, H, W), logits.dtype)
+    found = np.empty((N, H, W), np.uint8 if K <= 256 else np.int32)
+    rows = max(BLOCK // (N * W), 1)
+    for i in range(0, H, rows):  # class by class, while the pixels are in the core's cache
+        part = slice(i, i + rows)
+        _winner_of(logits[:, :, part], found[:, part], best[:, part])
     refuse_nan(best)
-    return found, best
+    return found.astype(np.int32), best
+
+
+def _winner_of(logits: Array, found: Array, best: Array) -> None:
+    """Of equals the first; the class goes up, so the largest k that won is the last one."""
+    np.copyto(best, logits[:, 0])
+    found[...] = 0
+    won, k_won = np.empty(best.shape, bool), np.empty(best.shape, found.dtype)
+    for k in range(1, logits.shape[1]):
+        np.greater(logits[:, k], best, out=won)
+        np.multiply(won, found.dtype.type(k), out=k_won)
+        np.maximum(found, k_won, out=found)
+        np.maximum(best, logits[:, k], out=best)
 
 
 @no_grad()

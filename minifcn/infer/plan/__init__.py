@@ -15,6 +15,7 @@ that computes outside of operators, is refused.
 """
 
 from .plan import Plan
+from .plans import Plans
 from .trace import PlanError
 
-__all__ = ["Plan", "PlanError"]
+__all__ = ["Plan", "PlanError", "Plans"]
