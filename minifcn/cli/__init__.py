@@ -8,7 +8,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "live", "export", "gradcheck")
+COMMANDS = (
+    "demo",
+    "train",
+    "evaluate",
+    "predict",
+    "locate",
+    "detect",
+    "live",
+    "export",
+    "inspect",
+    "gradcheck",
+)
 
 # What a user can bring about; all else is our mistake, and its traceback is wanted.
 MISTAKES = (
@@ -20,7 +31,10 @@ EPILOG = """examples:
   minifcn train camvid --out runs/camvid            train on a folder of photos and masks
   minifcn evaluate runs/camvid camvid/val           scores, class by class
   minifcn predict runs/camvid photo.jpg --out seen  where is what in this photo?
+  minifcn locate "hot dog" a.jpg --weights squeezenet1_1.pth --out seen   a heat map and boxes
+  minifcn detect runs/camvid photo.jpg --out found  things in boxes, as JSON too
   minifcn export runs/camvid camvid.onnx            the network as an ONNX file
+  minifcn inspect fcn_vgg16 --draw crops.svg        what does it cost, what does it see?
   minifcn gradcheck conv2d                          is its derivative right?
 """
 
