@@ -126,7 +126,7 @@ class Ahead:
         t = self.trainer
         t.optimizer.zero_grad()
         self.watch.keep()
-        with casting(t.precision):
+        with casting(t.precision, t.lowered):
             loss = t.loss(t.model(x), target)
         self.watch.judge(loss.data)
         (loss if t.scaler is None else t.scaler.scale(loss)).backward(retain_graph=False)

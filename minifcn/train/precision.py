@@ -11,16 +11,27 @@ Parameters, their gradients, sums and the loss are float32 in all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 from ..autocast import LOW, autocast
+from ..core import Tensor
+from ..modes import mode
 
 PRECISIONS = ("float32", "tf32", *LOW)
 
 
-def casting(precision: str) -> AbstractContextManager[None]:
-    """For the forward pass and the loss."""
-    return autocast(precision) if precision in LOW else nullcontext()
+@contextmanager
+def casting(precision: str, known: list[Tensor]) -> Iterator[None]:
+    """For the forward pass and the loss. `known` has the parameters that were cast in the step
+    before, which are cast in one launch, and gets those of this one."""
+    if precision not in LOW:
+        yield
+        return
+    with autocast(precision):
+        region = mode.autocast
+        region.prepare(known)
+        yield
+        known[:] = [one.source for one in region.parameters.values()]
 
 
 @contextmanager

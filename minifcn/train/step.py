@@ -20,7 +20,7 @@ def step(trainer: Trainer, x: Any, target: Any) -> float:
     model, team = trainer.model, trainer.team
     trainer.optimizer.zero_grad()
     before = [(buffer, buffer.numpy().copy()) for buffer in model.buffers()]
-    with casting(trainer.precision):
+    with casting(trainer.precision, trainer.lowered):
         output = model(as_tensor(x))
         loss = trainer.loss(output, target) if len(x) or team.size == 1 else None
     value, part = (math.nan, 0.0) if loss is None else (float(loss.item()), 1.0)

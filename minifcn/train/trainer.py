@@ -24,6 +24,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ..core import Tensor
 from ..data import Loader
 from ..device import Array
 from ..nn import Module
@@ -102,6 +103,7 @@ class Trainer:
         self.team: Communicator = communicator or One()
         self.streams: list[dict[str, Any]] = []  # of random numbers, by rank, see streams.py
         self.precision = precision
+        self.lowered: list[Tensor] = []  # parameters that the last step cast, see precision.py
         self.scaler = GradScaler() if precision == "float16" else None
         self.ahead = Ahead(self, graph, read_every) if device == "cuda" else None
         self.sum_gradients = GradientSum(p for g in optimizer.param_groups for p in g["params"])

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from ...device import Array, by_name, is_floating
 from ...shapes import Shape
+from . import numbers
+from .group import Lines, group_struct, launches
 from .launch import THREADS, Program, blocks, program
 from .memory import dense, empty, flat, packed, put
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "absolute", "add", "cast", "casts", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
     "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
@@ -71,11 +75,24 @@ def full(shape: Shape, value: float, like: Array) -> Array:
 
 def cast(x: Array, dtype: str) -> Array:
     wanted = np.dtype(by_name(dtype))
-    y = empty(x.shape, wanted)
-    program("cast", FROM=x.dtype, REAL=wanted)(
-        "cast", blocks(x.size), THREADS, dense(x), flat(y), x.size
-    )
+    y, pack = empty(x.shape, wanted), 16 // max(x.itemsize, wanted.itemsize)
+    run = program("cast", FROM=x.dtype, REAL=wanted)
+    run("cast", blocks(x.size, THREADS * pack), THREADS, dense(x), flat(y), x.size)
     return y
+
+
+def casts(arrays: Sequence[Array], dtype: str) -> list[Array]:
+    """`cast` of each, 64 of them in a launch."""
+    wanted = np.dtype(by_name(dtype))
+    made = [empty(x.shape, wanted) for x in arrays]
+    lines = [Lines(flat(y), dense(x), None) for x, y in zip(arrays, made, strict=True)]
+    numbers.hold(lines)  # a graph has addresses only
+    for given, same in groupby(lines, key=lambda one: one.g.dtype):
+        run = program("cast", FROM=given, REAL=wanted)
+        for _, group in launches(list(same)):
+            struct = group_struct(group)
+            run("casts", int(struct["from"][len(group)]), THREADS, struct)
+    return made
 
 
 def copy(x: Array) -> Array:

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ...device import Array, cupy, to_host
 from . import numbers
 from .columns import RUNS, wide_dtype
+from .group import MOST, Lines, group_struct, launches
 from .launch import THREADS, blocks, program
 from .memory import dense, empty, flat, in_c_order, is_packed, packed, put
-from .structs import STRUCTS
 
 __all__ = ["copies", "not_finite", "sgd_step", "sgd_steps", "squared_norm", "update_loss_scale"]
 
 Rate = float | Array | Callable[[], float]
-
-MOST = 64  # arrays of one launch, as in optim.cu
-CHUNK = THREADS * 16  # elements of one block, likewise
-
-
-class Lines(NamedTuple):
-    """A parameter's memory, and its gradient and momentum in the same order."""
-
-    p: Array
-    g: Array
-    v: Array | None
-    b: Array | None = None  # whether a step was made, if the host does not know
-    put_back: tuple[tuple[Array, Array], ...] = ()  # (copy, where it came from)
 
 
 def sgd_step(
@@ -77,9 +62,9 @@ def sgd_steps(
     marks = [None] * len(params) if begun is None else begun
     lines = [_lines(*one) for one in zip(params, grads, velocities, marks, strict=True)]
     numbers.hold(lines)  # a graph has addresses only
-    for dtype, group in _launches(lines):
+    for dtype, group in launches(lines):
         run = program("optim", REAL=dtype, WIDE=wide_dtype(dtype))
-        struct = _group(group)
+        struct = group_struct(group)
         run("sgd_steps", int(struct["from"][len(group)]), THREADS, struct, *rule)
         if any(one.b is not None for one in group):
             run("begin", 1, MOST, struct, skip)
@@ -111,29 +96,6 @@ def _lines(p: Array, g: Array, v: Array | None, b: Array | None) -> Lines:
     return Lines(flat(copies[0][0]), dense(g), velocity, b, changed)
 
 
-def _launches(lines: Sequence[Lines]) -> Iterator[tuple[Any, list[Lines]]]:
-    """(dtype, at most 64 parameters of it)."""
-    for dtype, found in groupby(lines, key=lambda one: one.p.dtype):
-        same = list(found)
-        for start in range(0, len(same), MOST):
-            yield dtype, same[start : start + MOST]
-
-
-def _group(lines: Sequence[Lines]) -> Array:
-    """`struct Group`: where the arrays lie, and which blocks work on each."""
-    made, count = np.zeros((), STRUCTS["Group"]), len(lines)
-    for name in "pgvb":
-        made[name][:count] = [_address(getattr(one, name)) for one in lines]
-    made["size"][:count] = [one.p.size for one in lines]
-    made["from"][1 : count + 1] = np.cumsum([blocks(one.p.size, CHUNK) for one in lines])
-    made["count"] = count
-    return made
-
-
-def _address(x: Any) -> int:
-    return 0 if x is None else int(x.data.ptr)
-
-
 def squared_norm(x: Array) -> float:
     """sum x^2, added up in float64; read back."""
     runs = min(blocks(x.size), RUNS)
@@ -152,8 +114,8 @@ def copies(arrays: Sequence[Array]) -> list[Array]:
             lines.append(Lines(flat(y), flat(x), None))
         else:
             put(x, y)
-    for dtype, group in _launches(lines):
-        run, struct = program("optim", REAL=dtype, WIDE=wide_dtype(dtype)), _group(group)
+    for dtype, group in launches(lines):
+        run, struct = program("optim", REAL=dtype, WIDE=wide_dtype(dtype)), group_struct(group)
         run("copies", int(struct["from"][len(group)]), THREADS, struct)
     return made
 
@@ -164,8 +126,8 @@ def not_finite(arrays: Sequence[Array]) -> Array:
     program("optim", REAL=np.float32, WIDE=np.float32)("clear", 1, 1, flag)
     lines = [Lines(line, line, None) for line in map(_any_line, arrays)]
     numbers.hold(lines)
-    for dtype, group in _launches(lines):
-        run, struct = program("optim", REAL=dtype, WIDE=wide_dtype(dtype)), _group(group)
+    for dtype, group in launches(lines):
+        run, struct = program("optim", REAL=dtype, WIDE=wide_dtype(dtype)), group_struct(group)
         run("not_finite", int(struct["from"][len(group)]), THREADS, struct, flag)
     return flag
 

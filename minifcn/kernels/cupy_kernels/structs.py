@@ -21,7 +21,7 @@ STRUCTS = {
     "View": np.dtype(
         [("ndim", "i4"), ("pad_", "i4"), ("size", "i8", AXES), ("stride", "i8", AXES)], align=True
     ),
-    "Group": np.dtype(  # of optim.cu: arrays of one launch, and their first blocks
+    "Group": np.dtype(  # of group.cuh: arrays of one launch, and their first blocks
         [(n, "u8", 64) for n in "pgvb"] + [("size", "i8", 64), ("from", "i4", 65), ("count", "i4")],
         align=True,
     ),

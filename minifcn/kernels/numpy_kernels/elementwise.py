@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from .memory import SMALL, empty, lies_by_pixels
 from .rows import Scratch, blocks, grid, lines, result, tiled
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "absolute", "add", "cast", "casts", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
     "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
@@ -31,6 +32,11 @@ def cast(x: Array, dtype: str) -> Array:
     y = result(x, np.dtype(dtype))
     np.copyto(y, x, casting="unsafe")  # what is too large for dtype is inf, as in PyTorch
     return y
+
+
+def casts(arrays: Sequence[Array], dtype: str) -> list[Array]:
+    """`cast` of each."""
+    return [cast(x, dtype) for x in arrays]
 
 
 def copy(x: Array) -> Array:

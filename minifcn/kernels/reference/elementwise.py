@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from ...device import Array
 from ...shapes import Shape
 
 __all__ = [
-    "absolute", "add", "cast", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
+    "absolute", "add", "cast", "casts", "clamp", "clamp_grad", "copy", "count_up", "divide", "exp",
     "full", "larger_grad", "leaky_relu", "leaky_relu_grad", "log", "masked", "maximum", "minimum",
     "multiply", "power", "prelu", "prelu_weight", "relu", "relu_grad", "scale", "select", "shift",
     "sigmoid", "sign", "softplus", "subtract", "tanh",
@@ -36,6 +36,10 @@ def full(shape: Shape, value: float, like: Array) -> Array:
 
 def cast(x: Array, dtype: str) -> Array:
     return _each(lambda a: a, x, dtype=dtype)
+
+
+def casts(arrays: Sequence[Array], dtype: str) -> list[Array]:
+    return [cast(x, dtype) for x in arrays]
 
 
 def copy(x: Array) -> Array:
