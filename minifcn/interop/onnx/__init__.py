@@ -2,5 +2,6 @@
 
 from .error import OnnxError
 from .export import export
+from .load import Network, load
 
-__all__ = ["OnnxError", "export"]
+__all__ = ["Network", "OnnxError", "export", "load"]

@@ -1,0 +1,236 @@
+"""parts: joining, cutting, picking and bordering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .... import functional as F
+from ....core import Tensor
+from ....functional.gather import ScatterAlong
+from .node import Node, Run, UnsupportedError, operator
+from .values import Value, allowed, axis_of, beside, host, ints, labels, number, reshaped, truths
+
+
+@operator("Concat")
+def concat(node: Node) -> Run:
+    axis = node.read(axis=1 if node.version < 4 else 0).axis
+
+    def run(*values: Value) -> Value:
+        along = axis_of(axis, values[0].ndim)
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        if not tensors:
+            return np.concatenate(values, along)
+        return F.cat([beside(value, tensors[0]) for value in values], along)
+
+    return run
+
+
+@operator("Split")
+def split(node: Node) -> Run:
+    """Sizes as an attribute before opset 13, as an input since; none: equal, the last one less."""
+    options = node.read(axis=0, split=None, num_outputs=0)
+    count = len(node.outputs)
+
+    def run(x: Value, sizes: Value = None) -> tuple[Value, ...]:
+        axis = axis_of(options.axis, x.ndim)
+        given = options.split if sizes is None else ints(sizes)
+        if given is None:
+            each = -(-x.shape[axis] // count)
+            starts = [min(k * each, x.shape[axis]) for k in range(count + 1)]
+        else:
+            starts = np.cumsum([0, *given]).tolist()
+        if starts[-1] != x.shape[axis] or len(starts) != count + 1:
+            raise ValueError(f"Split: sizes {given} for axis {axis} of {x.shape}, {count} outputs")
+        before = (slice(None),) * axis
+        return tuple(
+            x[(*before, slice(a, b))] for a, b in zip(starts[:-1], starts[1:], strict=True)
+        )
+
+    return run
+
+
+@operator("Slice")
+def slices(node: Node) -> Run:
+    """Starts, ends and axes as attributes before opset 10, as inputs since."""
+    options = node.read(starts=None, ends=None, axes=None)
+
+    def run(x: Value, *inputs: Value) -> Value:
+        given: list[Any] = [None if one is None else ints(one) for one in inputs]
+        if not given:
+            given = [options.starts, options.ends, options.axes]
+        starts, ends, axes, steps = [*given, None, None][:4]
+        axes = range(len(starts)) if axes is None else axes
+        steps = [1] * len(starts) if steps is None else steps
+        key = [slice(None)] * x.ndim
+        for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+            a = axis_of(axis, x.ndim)
+            first, stop, step = slice(start, end, step).indices(x.shape[a])
+            key[a] = slice(first, None if stop < 0 else stop, step)
+        return x[tuple(key)]
+
+    return run
+
+
+@operator("Gather")
+def gather(node: Node) -> Run:
+    axis = node.read(axis=0).axis
+
+    def run(x: Value, index: Value) -> Value:
+        along, places = axis_of(axis, x.ndim), host(index)
+        if not isinstance(x, Tensor):
+            return np.take(x, places, along)
+        return x[(*(slice(None),) * along, labels(places, x))]
+
+    return run
+
+
+@operator("GatherElements", since=11)
+def gather_elements(node: Node) -> Run:
+    axis = node.read(axis=0).axis
+
+    def run(x: Value, index: Value) -> Value:
+        along, places = axis_of(axis, x.ndim), host(index)
+        places = np.where(places < 0, places + x.shape[along], places)
+        if not isinstance(x, Tensor):
+            return np.take_along_axis(x, places, along)
+        return F.gather(x, along, labels(places, x))
+
+    return run
+
+
+@operator("ScatterElements", since=11)
+def scatter_elements(node: Node) -> Run:
+    """Where the indices of one line differ, or are to be added."""
+    options = node.read(axis=0, reduction="none")
+    node.one_of("reduction", options.reduction, ("none", "add"))
+
+    def run(x: Value, index: Value, updates: Value) -> Value:
+        axis, places = axis_of(options.axis, x.ndim), host(index)
+        places = np.where(places < 0, places + x.shape[axis], places)
+        if not isinstance(x, Tensor):
+            raise ValueError("ScatterElements: into whole numbers is not supported")
+        rest = [n for a, n in enumerate(x.shape) if a != axis]
+        if rest != [n for a, n in enumerate(places.shape) if a != axis]:
+            raise ValueError(f"ScatterElements: indices {places.shape} into {x.shape}")
+        put = ScatterAlong(axis, x.shape[axis])
+        added = put(beside(updates, x), labels(places, x))
+        if options.reduction == "add":
+            return x + added
+        met = np.zeros(x.shape, bool)
+        np.put_along_axis(met, places, True, axis)
+        if met.sum() != places.size:
+            raise ValueError("ScatterElements: an index occurs twice")
+        return F.where(truths(met, x), added, x)
+
+    return run
+
+
+@operator("Pad", "CenterCropPad")
+def pad(node: Node) -> Run:
+    if node.kind == "CenterCropPad":
+        return _centred(node)
+    options = node.read(mode="constant", pads=None, paddings=None, value=0.0)
+    node.one_of("mode", options.mode, ("constant", "reflect", "edge", "wrap"))
+
+    def run(x: Value, pads: Value = None, value: Value = None, axes: Value = None) -> Value:
+        given = (options.pads or options.paddings) if pads is None else ints(pads)
+        fill = options.value if value is None else number(value)
+        along = range(x.ndim) if axes is None else [axis_of(a, x.ndim) for a in ints(axes)]
+        count = len(given) // 2
+        sides = [(0, 0)] * x.ndim
+        for place, axis in enumerate(along):
+            sides[axis] = (given[place], given[place + count])
+        return bordered(x, sides, options.mode, fill)
+
+    return run
+
+
+def bordered(x: Value, sides: Any, mode: str = "constant", fill: float = 0.0) -> Value:
+    """A border of (before, after) for every axis; a negative one crops."""
+    allowed([n + max(a, 0) + max(b, 0) for n, (a, b) in zip(x.shape, sides, strict=True)],
+            x.dtype.itemsize)  # fmt: skip
+    if mode == "constant" and isinstance(x, Tensor):
+        flat = [side for pair in reversed(sides) for side in pair]
+        return F.pad(x, flat, value=fill)
+    for axis, (before, after) in enumerate(sides):
+        if (before, after) == (0, 0):
+            continue
+        size = x.shape[axis]
+        places = np.arange(-before, size + after)
+        if mode == "constant":
+            x = x[(*(slice(None),) * axis, slice(max(-before, 0), size + min(after, 0)))]
+            pair = [(0, 0)] * x.ndim
+            pair[axis] = (max(before, 0), max(after, 0))
+            x = np.pad(x, pair, constant_values=np.array(fill, x.dtype))
+            continue
+        if size == 0:
+            raise ValueError(f"Pad: axis {axis} of x is 0, expected a pixel to repeat")
+        found = _mapped(places, size, mode)
+        key = (slice(None),) * axis
+        x = x[(*key, labels(found, x))] if isinstance(x, Tensor) else x[(*key, found)]
+    return x
+
+
+def _mapped(places: Any, size: int, mode: str) -> Any:
+    """Which pixel every pixel of the result copies."""
+    if mode == "wrap":
+        return places % size
+    if mode == "edge" or size == 1:
+        return np.clip(places, 0, size - 1)
+    around = places % (2 * (size - 1))
+    return np.where(around < size, around, 2 * (size - 1) - around)
+
+
+def _centred(node: Node) -> Run:
+    """Cut or bordered to a shape, alike at both ends; the odd pixel at the end."""
+    given = node.read(axes=None).axes
+
+    def run(x: Value, shape: Value) -> Value:
+        axes = range(x.ndim) if given is None else [axis_of(a, x.ndim) for a in given]
+        sides = [(0, 0)] * x.ndim
+        for axis, size in zip(axes, ints(shape), strict=True):
+            more = size - x.shape[axis]
+            before = more // 2 if more >= 0 else -(-more // 2)
+            sides[axis] = (before, more - before)
+        return bordered(x, sides)
+
+    return run
+
+
+@operator("DepthToSpace")
+def depth_to_space(node: Node) -> Run:
+    """Blocks of b x b pixels out of channels."""
+    options = node.read(blocksize=None, mode="DCR")
+    node.one_of("mode", options.mode, ("DCR", "CRD"))
+    b = options.blocksize
+    if not b:
+        raise UnsupportedError("no attribute blocksize")
+
+    def run(x: Value) -> Value:
+        N, C, H, W = x.shape
+        if options.mode == "DCR":
+            y = F.permute(F.reshape(x, (N, b, b, C // b**2, H, W)), (0, 3, 4, 1, 5, 2))
+        else:
+            y = F.permute(F.reshape(x, (N, C // b**2, b, b, H, W)), (0, 1, 4, 2, 5, 3))
+        return F.reshape(y, (N, C // b**2, H * b, W * b))
+
+    return run
+
+
+@operator("SpaceToDepth")
+def space_to_depth(node: Node) -> Run:
+    options = node.read(blocksize=None, mode="DCR")
+    node.one_of("mode", options.mode, ("DCR", "CRD"))
+    b = options.blocksize
+    if not b:
+        raise UnsupportedError("no attribute blocksize")
+
+    def run(x: Value) -> Value:
+        N, C, H, W = x.shape
+        order = (0, 3, 5, 1, 2, 4) if options.mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        y = F.permute(F.reshape(x, (N, C, H // b, b, W // b, b)), order)
+        return reshaped(y, (N, C * b**2, H // b, W // b))
+
+    return run
