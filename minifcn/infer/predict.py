@@ -30,7 +30,8 @@ class Scored(Named, Protocol):
 class Prediction:
     """What was seen: the class of each pixel, the share of each class, the time it took.
 
-    Shape   class_map: uint8 H W (uint16 for over 256 classes); probability: float32 H W, of the class in class_map
+    Shape   class_map: uint8 H W (uint16 for over 256 classes); probability: float32 H W, of the
+            class in class_map
     """
 
     class_map: UInt8

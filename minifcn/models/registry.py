@@ -16,6 +16,8 @@ Generator = np.random.Generator | None
 # The name in a config -> where its class is: file, class. Loaded when first asked for.
 MODELS = {
     "fcn": ("fcn", "FCN"),
+    "convolutional": ("surgery", "convolutional"),
+    "layers": ("described", "from_layers"),
     "fcn_vgg16": ("fcn_vgg", "FCNVGG16"),
     "squeezenet1_1": ("squeezenet", "SqueezeNet"),
     "vgg16": ("vgg", "VGG16"),
@@ -36,15 +38,19 @@ ENCODERS = {
 }
 
 
-def build(config: dict[str, Any], generator: Generator = None) -> nn.Module:
+def build(config: dict[str, Any], generator: Generator = None, blank: bool = False) -> nn.Module:
     """The model that `config` describes; `model.config` is such a description.
 
-    A model that stands on an encoder holds the encoder's description under "encoder".
+    A model that stands on an encoder holds the encoder's description under "encoder". With `blank`
+    its weights are zeros, soon made, for whoever loads others anyway; see nn.blank.
 
     >>> net = build({"name": "fcn", "encoder": {"name": "small", "depth": 3}, "classes": 2})
     >>> net.config["skips"]
     2
     """
+    if blank:
+        with nn.blank():
+            return build(config, generator)
     name, options = _parts("model", config, MODELS)
     if name == "fcn" and not isinstance(options.get("encoder"), dict):
         raise ValueError("build: model fcn needs an encoder, as {'name': 'small', ...}")
