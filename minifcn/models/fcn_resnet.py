@@ -3,10 +3,12 @@
     backbone    ResNet-50, layers 3 and 4 dilated: N 2048 ceil(H/8) ceil(W/8)
     classifier  conv 3x3 to a quarter of the channels, norm, relu, dropout, conv 1x1 to K
     auxiliary   the same on layer 3, for a second loss in training
-    logits      F.interpolate to H W, bilinear, align_corners=False
+    logits      bilinear resize, align_corners=False
 
-Tiles give the values of the whole image where 8 divides its height and width; elsewhere the resize
-by 8 H / (8 ceil(H/8)) depends on the size of the tile, as in torchvision.
+resize="image"    to H W, as torchvision does: by H / ceil(H/8), which is 8 only where 8 divides H.
+                  Elsewhere a tile, of another height, is resized by another factor than the image.
+resize="cells"    by 8, and cut to H W: the same where 8 divides H and W, and tiles of an image of
+                  any size give the values of the whole.
 
 Names   of parameters: torchvision's fcn_resnet50
 Source  Long, Shelhamer and Darrell 2015, section 3; the layout of torchvision.models.segmentation;
@@ -22,7 +24,7 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..core import Tensor
-from ..shapes import flag, whole
+from ..shapes import flag, one_of, whole
 from .coordinates import Grid, Layer
 from .encoder import child
 from .resnet import ResNetEncoder, init_conv
@@ -45,7 +47,7 @@ class FCNHead(nn.Sequential):
 
 
 class FCNResNet50(nn.Module):
-    """torchvision's fcn_resnet50; `aux` adds the auxiliary classifier.
+    """torchvision's fcn_resnet50; `aux` adds the auxiliary classifier; `resize`: see above.
 
     Shape   x: N C H W -> logits: N K H W
 
@@ -62,6 +64,7 @@ class FCNResNet50(nn.Module):
         aux: bool = False,
         in_channels: int = 3,
         width: int = 64,
+        resize: str = "image",
         generator: Generator = None,
     ) -> None:
         self.classes = whole("fcn_resnet50", "classes", classes, 1)
@@ -71,6 +74,7 @@ class FCNResNet50(nn.Module):
             "aux": flag("fcn_resnet50", "aux", aux),
             "in_channels": in_channels,
             "width": width,
+            "resize": one_of("fcn_resnet50", "resize", resize, ("image", "cells")),
         }
         self.backbone = ResNetEncoder(50, (False, True, True), in_channels, width, generator)
         self.stride = self.backbone.strides[-1]
@@ -82,7 +86,7 @@ class FCNResNet50(nn.Module):
         self.aux_classifier = FCNHead(middle, classes, generator) if aux else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return _enlarged(self.classifier(self.backbone(x)[-1]), x)
+        return self._enlarged(self.classifier(self.backbone(x)[-1]), x)
 
     def with_auxiliary(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both classifiers' logits, for a loss  l(logits) + l(auxiliary) / 2.
@@ -94,9 +98,11 @@ class FCNResNet50(nn.Module):
                 "fcn_resnet50: there is no auxiliary classifier; make it with aux=True"
             )
         *_, middle, last = self.backbone(x)
-        return _enlarged(self.classifier(last), x), _enlarged(self.aux_classifier(middle), x)
+        auxiliary = self.aux_classifier(middle)
+        return self._enlarged(self.classifier(last), x), self._enlarged(auxiliary, x)
 
-
-def _enlarged(scores: Tensor, x: Tensor) -> Tensor:
-    size: Any = x.shape[2:]
-    return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)  # N K H W
+    def _enlarged(self, scores: Tensor, x: Tensor) -> Tensor:
+        (h, w), (H, W) = scores.shape[2:], x.shape[2:]
+        size = (H, W) if self.config["resize"] == "image" else (self.stride * h, self.stride * w)
+        y = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return y if size == (H, W) else y[:, :, :H, :W]  # N K H W

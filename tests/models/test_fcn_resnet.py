@@ -38,6 +38,17 @@ def test_logits_are_the_scores_at_stride_8_enlarged_to_the_image(H, W):
         np.testing.assert_array_equal(net(x).numpy(), wanted.numpy())
 
 
+def test_by_cells_is_the_same_where_8_divides_the_size():
+    net, x = small(), photo(64, 48)
+    cells = FCNResNet50(3, True, width=2, resize="cells").eval()
+    cells.load_state_dict(net.state_dict())
+    with mf.no_grad():
+        np.testing.assert_array_equal(cells(x).numpy(), net(x).numpy())
+        assert cells(photo(61, 43)).shape == (1, 3, 61, 43)
+    with pytest.raises(ValueError, match="resize is 'pixels', expected one of 'image', 'cells'"):
+        FCNResNet50(3, width=2, resize="pixels")
+
+
 def test_the_auxiliary_classifier_sees_layer_3_and_trains_with_the_other():
     net = small().train()
     out, auxiliary = net.with_auxiliary(photo(40, 33, N=2))
