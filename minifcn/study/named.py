@@ -12,14 +12,15 @@ from ..models import build
 from ..models.registry import ENCODERS, MODELS
 from ..shapes import shown
 
-CLASSES = 21  # VOC's 20 and background, where a model wants to be told
+# What a model must be told and its name does not say: VOC's 20 classes and background, and so on.
+DEFAULTS = {"classes": 21, "encoder": "small", "model": "squeezenet1_1", "input_size": 224}
 
 
 def model_of(model: nn.Module | str | Mapping[str, Any]) -> nn.Module:
     """The model itself, or one made with blank weights: only its shapes will be looked at.
 
-    A name may be a model's or an encoder's. What a model must be told and a name does not say is
-    CLASSES, and for `fcn` the small encoder; "encoder" may be a mere name.
+    A name may be a model's or an encoder's. What a model must be told and the name does not say is
+    taken from DEFAULTS; the "encoder" or "model" that it stands on may be a mere name.
 
     >>> model_of("fcn").config["encoder"]["name"], model_of({"name": "unet", "width": 4}).classes
     ('small', 21)
@@ -36,15 +37,17 @@ def model_of(model: nn.Module | str | Mapping[str, Any]) -> nn.Module:
     with nn.blank():
         if name not in MODELS:
             return _encoder(config)
-        if "classes" in _needed(name):
-            config.setdefault("classes", CLASSES)
-        if "encoder" in _needed(name):
-            given = config.setdefault("encoder", "small")
-            config["encoder"] = {"name": given} if isinstance(given, str) else given
+        for needed in needs(name):
+            if needed not in config and needed not in DEFAULTS:
+                raise ValueError(f"study: {name} has to be told its {needed}; give a config")
+            config.setdefault(needed, DEFAULTS.get(needed))
+        for part in ("encoder", "model"):
+            if isinstance(config.get(part), str):
+                config[part] = {"name": config[part]}
         return build(config)
 
 
-def _needed(name: str) -> list[str]:
+def needs(name: str) -> list[str]:
     """The arguments without a default."""
     file, kind = MODELS[name]
     made = getattr(importlib.import_module(f"minifcn.models.{file}"), kind)
