@@ -51,11 +51,11 @@ def open_model(
         return Opened(own.model, own.classes, own.normalize, None, own)
     state = read_state(path)
     if isinstance(model, Mapping):
-        net, known = models.build(dict(model)), None
+        net, known = models.build(dict(model), blank=True), None
         classes, normalize = _nameless(getattr(net, "classes", 0)), Normalize()
     else:
         known, shapes = _which(path, {name: array.shape for name, array in state.items()}, model)
-        net, normalize = models.build(known.config(shapes)), known.normalize
+        net, normalize = models.build(known.config(shapes), blank=True), known.normalize
         count = shapes[known.last][0]
         classes = known.classes if count == len(known.classes.names) else _nameless(count)
     try:
