@@ -102,7 +102,9 @@ class Predictor:
         """What the network needs at its peak per pixel of the photo; measured once."""
         model = self._ready()
         return measure_bytes_per_pixel(
-            replace(self, planned=False)._logits, stride=model.stride * self.shrink, device=self.device
+            replace(self, planned=False)._logits,
+            stride=model.stride * self.shrink,
+            device=self.device,
         )
 
     @property
@@ -196,7 +198,7 @@ class Predictor:
             what = f"a {kind}, " if kind != "model" else ""
             raise files.FileError(f"load: {path}: is {what}no model of this version of minifcn")
         try:
-            model = build(meta["model"])
+            model = build(meta["model"], blank=True)
             listed = meta["classes"]
             colours = tuple((int(r), int(g), int(b)) for r, g, b in listed["colours"])
             classes = Classes(tuple(listed["names"]), colours, listed["void"])
