@@ -102,9 +102,18 @@ def walk(model: nn.Module, image: Sequence[int]) -> Walk:
 
     with emptied(model), sketching(hear), no_grad():
         results = model(x)
-    for y in results if isinstance(results, (list, tuple)) else [results]:
+    for k, y in enumerate(listed(results)):
+        if id(y.data) not in known:
+            raise ShapeError(f"walk: output {k} of the model does not depend on its image")
         walked.outputs.append(known[id(y.data)][0])
     return walked
+
+
+def listed(results: Any) -> list[Tensor]:
+    """What a model gives, as a list: one tensor, several, or a dict of them."""
+    if isinstance(results, dict):
+        return list(results.values())
+    return list(results) if isinstance(results, (list, tuple)) else [results]
 
 
 def image_shape(name: str, image: Sequence[int]) -> Shape:

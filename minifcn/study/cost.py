@@ -65,6 +65,11 @@ class Cost:
     rows: tuple[Row, ...]
     memory: Memory
 
+    def __str__(self) -> str:
+        from .report import report
+
+        return report(self)
+
     @property
     def multiply_adds(self) -> int:
         """Of all layers together."""

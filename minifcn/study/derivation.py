@@ -48,6 +48,9 @@ class Derivation:
     model: str
     walked: Walk
 
+    def __str__(self) -> str:
+        return self.table()
+
     @property
     def steps(self) -> list[Step]:
         """All that look at more than a pixel, move cells, or join branches."""

@@ -15,6 +15,7 @@ from .words import both
 
 LEFT, MIDDLE, RIGHT = 330, 600, 130  # of the names, the bands, the numbers
 ROW, HEIGHT, TOP, BOTTOM = 26, 14, 64, 28
+LONGEST = 38  # letters of a name
 INK, GREY, LINE = "#222222", "#888888", "#ffffff"
 IMAGE, KEPT, CUT, EDGE = "#e0a43a", "#5b8db8", "#f1f3f5", "#b8c0c8"
 
@@ -74,10 +75,15 @@ def _draw_band(canvas: Canvas, band: Band, top: float, scale: float, across: obj
     if wide >= 12:
         centres = [begin + wide * (i + 0.5) for i in range(band.count)]
         canvas.add(Strokes(tuple((x, middle - 2, x, middle + 2) for x in centres), LINE, 3))
-    canvas.add(Words(14, middle, band.name))
+    canvas.add(Words(14, middle, _shortened(band.name)))
     canvas.add(Words(LEFT - 14, middle, band.geometry, 11, "end", GREY))
     canvas.add(Words(LEFT + MIDDLE + 40, middle, both((float(line.step),) * 2), align="end"))
     canvas.add(Words(LEFT + MIDDLE + 112, middle, both((float(line.centre),) * 2), align="end"))
+
+
+def _shortened(name: str) -> str:
+    """The end of a name that is too long: the layer itself stands there."""
+    return name if len(name) <= LONGEST else f"...{name[3 - LONGEST :]}"
 
 
 def _ends(line: Line, count: int) -> tuple[Fraction, Fraction]:

@@ -21,7 +21,7 @@ import numpy as np
 from .. import nn
 from ..core import Tensor
 from ..graph import reachable, walk
-from ..models.walk import image_shape
+from ..models.walk import image_shape, listed
 from ..modes import enable_grad, no_grad
 from ..sketch import Meter, emptied, sketching, stand_in
 
@@ -76,8 +76,7 @@ def _step(model: nn.Module, shape: Sequence[int]) -> int:
     meter = Meter()
     with emptied(model, training=True), sketching(meter=meter), enable_grad():
         results: Any = model(_image(model, shape, meter))
-        results = results if isinstance(results, (list, tuple)) else [results]
-        ends = [y._node for y in results if y._node is not None]
+        ends = [y._node for y in listed(results) if y._node is not None]
         seeds = [(node, Tensor(stand_in(node.shape, node.dtype))) for node in ends]
         del results
         for _, seed in seeds:

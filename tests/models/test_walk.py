@@ -198,6 +198,16 @@ def test_a_network_that_does_nothing_is_the_image_itself():
     assert walked.grid() == Grid()
 
 
+def test_a_dict_of_outputs_is_a_list_of_them():
+    walked = walk(Function(lambda x: {"out": x[:, :, 1:], "aux": F.avg_pool2d(x, 2)}), (1, 6, 9))
+    assert walked.grid(0).centre == (1, 0) and walked.grid(1).step == (2, 2)
+
+
+def test_an_output_that_has_nothing_of_the_image_is_refused():
+    with pytest.raises(ShapeError, match="output 0 of the model does not depend on its image"):
+        walk(Function(lambda x: mf.ones(3)), (1, 6, 9))
+
+
 @pytest.mark.parametrize("image", [(3, 5), (1, 3, 5, 5, 5), (3, 0, 5)])
 def test_other_shapes_are_refused(image):
     with pytest.raises(ShapeError, match="walk: "):

@@ -157,3 +157,12 @@ def test_a_model_that_is_none_is_refused(model, words):
 def test_an_image_that_is_none_is_refused():
     with pytest.raises(ShapeError, match="expected C H W or N C H W"):
         cost("fcn", (8, 8))
+
+
+def test_a_model_on_a_gpu_costs_the_same(device):
+    net: Any = model_of({"name": "unet", "width": 2, "depth": 3}).to(device)
+    assert cost(net, (3, 24, 24)) == cost({"name": "unet", "width": 2, "depth": 3}, (3, 24, 24))
+
+
+def test_printed_it_is_the_totals():
+    assert str(cost("espnet", (3, 64, 64))).startswith("espnet on 1 x 3 x 64 x 64 -> 1 x 20 x 64")

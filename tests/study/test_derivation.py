@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ def test_it_is_saved_as_svg_and_png(tmp_path):
     with pytest.raises(ValueError, match=r"a\.gif: suffix is '\.gif', expected \.svg or \.png"):
         found.save(tmp_path / "a.gif")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "a.svg"]
+
+
+def test_a_long_name_keeps_its_end():
+    deep = nn.Sequential(nn.Conv2d(1, 1, 3, 2))
+    for name in ("one_of_many_layers", "another_of_many_layers"):
+        deep = nn.Sequential(OrderedDict({name: deep}))
+    found = derivation(deep, (1, 20, 20))
+    texts = [node.text or "" for node in ET.fromstring(found.svg()).iter(f"{SVG}text")]
+    assert any(text.startswith("...") and text.endswith("layers.0  conv2d") for text in texts)
+    assert "another_of_many_layers.one_of_many_layers.0" in str(found)
 
 
 def test_words_in_a_drawing_cannot_break_it():
