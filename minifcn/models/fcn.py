@@ -30,10 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import functional as F
 from .. import nn
 from ..core import Tensor
 from ..shapes import ShapeError, shown, whole
+from .decoder import enlarging, fitted
 
 Lattice = tuple[int, float]  # s, b: cell i lies around image pixel s i + b
 
@@ -100,8 +100,8 @@ class FCN(nn.Module):
         y = self.scores[0](features[0])  # N K P Q
         for step in range(self.skips):
             finer = features[step + 1]
-            y = _fitted(self.ups[step](y), finer) + self.scores[step + 1](finer)
-        return _fitted(self.ups[self.skips](y), x)  # N K H W
+            y = fitted(self.ups[step](y), finer.shape[2:]) + self.scores[step + 1](finer)
+        return fitted(self.ups[self.skips](y), x.shape[2:])  # N K H W
 
 
 def _lattices(encoder: Any, used: range) -> list[Lattice]:
@@ -121,24 +121,4 @@ def _upsampling(classes: int, coarse: Lattice, fine: Lattice, frozen: bool) -> n
         )
     if f == 1:
         return nn.Identity()
-    k = 2 * f if D % 1 else 2 * f - 1
-    p = int((k - 1) / 2 - D)
-    far = max(0, min(p, k - p - f))  # so that P cells give at least P f, cropped later
-    return nn.ConvTranspose2d(
-        classes,
-        classes,
-        k,
-        stride=f,
-        padding=((p, far), (p, far)),
-        bias=False,
-        weight_init=nn.init.bilinear,
-        trainable=not frozen,
-    )
-
-
-def _fitted(y: Tensor, like: Tensor) -> Tensor:
-    """The first rows and columns of y, as many as `like` has; the last one again where y ends."""
-    (H, W), (h, w) = like.shape[2:], y.shape[2:]
-    if h < H or w < W:
-        y = F.pad(y, (0, max(W - w, 0), 0, max(H - h, 0)), mode="replicate")
-    return y if y.shape[2:] == (H, W) else y[:, :, :H, :W]
+    return enlarging(classes, f, D, frozen)
