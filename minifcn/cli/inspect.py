@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-IMAGE, SMALL = (3, 360, 480), 96
+IMAGE, SMALL = (360, 480), 96  # of photos, and of drawings
 
 EXAMPLES = """examples:
   minifcn inspect fcn_vgg16 --input 3x360x480
@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..study import cost, derivation, report
 
     model = _opened(arguments.model, dict(arguments.set))
-    image = arguments.input or IMAGE
+    channels = getattr(model, "config", {}).get("in_channels", 3)
+    image = arguments.input or (channels, *IMAGE)
     found = cost(model, image)
     if arguments.draw:
         small = (*image[:-2], SMALL, SMALL)  # cells that are large enough to be seen

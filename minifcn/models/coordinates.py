@@ -167,17 +167,28 @@ def described(module: nn.Module) -> Layer | None:
 
     A module that is neither can do anything: `models.walk` finds out by running it on shapes.
     """
+    layer: Any = module
     name = type(module).__name__
-    if isinstance(module, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.ConvTranspose2d)):
-        stride: Any = module.stride
-        dilation: Any = getattr(module, "dilation", 1)
-        transposed = isinstance(module, nn.ConvTranspose2d)
-        return Layer(name, module.kernel_size, stride, module.padding, dilation, transposed)
+    if type(module) in WINDOWED and all(type(part) in PIXELWISE for part in module.children()):
+        dilation = getattr(layer, "dilation", 1)
+        transposed = type(module) is nn.ConvTranspose2d
+        return Layer(name, layer.kernel_size, layer.stride, layer.padding, dilation, transposed)
+    if type(module) is nn.Upsample and _by_whole_factor(layer):
+        f = int(layer.scale_factor)
+        kernel = f if layer.mode == "nearest" else 2 * f - f % 2  # as a transposed convolution
+        return Layer(name, kernel, f, (kernel - f) // 2, transposed=True)
     if type(module) in PIXELWISE:
         return None
     raise TypeError(f"follow: {shown(module)} says nothing about coordinates; use models.walk")
 
 
+def _by_whole_factor(layer: Any) -> bool:
+    f = layer.scale_factor
+    modes = layer.mode in ("nearest", "bilinear") and not layer.align_corners
+    return modes and isinstance(f, (int, float)) and f == int(f)
+
+
+WINDOWED = (nn.AvgPool2d, nn.Conv2d, nn.ConvTranspose2d, nn.MaxPool2d)
 PIXELWISE = (
     nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity, nn.LeakyReLU, nn.LogSoftmax, nn.PReLU,
     nn.ReLU, nn.Sigmoid, nn.Softmax, nn.Tanh,

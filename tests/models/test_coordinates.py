@@ -22,6 +22,7 @@ from minifcn.models.coordinates import (
     Layer,
     crop_offset,
 )
+from minifcn.models.walk import walk
 from minifcn.shapes import ShapeError
 
 
@@ -210,6 +211,36 @@ def test_padding_words_mean_what_they_mean_to_a_convolution(word, k):
     cells = np.flatnonzero(y.numpy()[0, 0, :, 4])
     rows = Grid().follow(layer).rows
     assert (40 - cells.max(), 40 - cells.min()) == (rows.low, rows.high)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 5.0])
+@pytest.mark.parametrize("how", ["nearest", "bilinear"])
+def test_resizing_is_followed_as_it_is_walked(factor, how):
+    layer = nn.Upsample(scale_factor=factor, mode=how)
+    assert Grid().follow(layer) == walk(layer, (1, 30, 40)).grid()
+
+
+class Sneaky(nn.Conv2d):
+    """A convolution that also crops."""
+
+    def forward(self, x: Any, relu: bool = False) -> Any:
+        return super().forward(x, relu)[:, :, 1:]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Sneaky(1, 1, 3),
+        nn.Conv2d(1, 1, 3, activation=nn.MaxPool2d(2)),
+        nn.Upsample(size=(4, 4)),
+        nn.Upsample(scale_factor=1.5, mode="bilinear"),
+        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+        nn.ModuleList(),
+    ],
+)
+def test_a_layer_that_may_do_something_else_is_not_trusted(layer):
+    with pytest.raises(TypeError, match="use models.walk"):
+        Grid().follow(layer)
 
 
 def test_what_cannot_be_followed_says_so():
