@@ -77,6 +77,7 @@ SCRIPTS = {  # what its table must name
     "step.py": ("minifcn, 1 process", "2 processes", "PyTorch is not installed"),
     "conv.py": ("3x3 depthwise", "transposed k32s16", "winograd2"),
     "infer.py": ("squeezenet", "fcn", "frames/s"),
+    "espnet.py": ("minifcn, plan, 1 thread", "frames/s"),
     "memory.py": ("peak PSS", "minifcn, 1 process"),
     "scaling.py": ("pixels", "batch", "channels", "processes"),
     "curve.py": ("im2col, seed 0", "seed noise"),

@@ -12,9 +12,10 @@ import sys
 import traceback
 from typing import Any
 
-from . import others, shared
+from . import frames, others, shared
 from .jobs import JOBS, Job
 
+JOBS.update(frames.JOBS)
 JOBS.update(others.JOBS)
 JOBS.update(shared.JOBS)
 
