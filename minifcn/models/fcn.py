@@ -67,6 +67,11 @@ class FCN(nn.Module):
                 f"FCN: encoder is {shown(encoder)} without {', '.join(missing)}, expected an "
                 f"encoder such as SmallEncoder()"
             )
+        if hasattr(encoder, "classes"):
+            raise TypeError(
+                f"FCN: encoder is {type(encoder).__name__}, a classifier, expected an encoder such "
+                f"as {type(encoder).__name__}Encoder, into which its weights can be loaded"
+            )
         deepest = len(encoder.channels) - 1
         skips = deepest if skips is None else whole("FCN", "skips", skips, 0)
         if skips > deepest:

@@ -60,7 +60,7 @@ FULL: dict[str, tuple[dict[str, Any], int]] = {
     # Figure 1 of U-Net, summed layer by layer; 31.0 M, as is often told
     "unet": ({"classes": 2, "in_channels": 1}, 31_030_658),
     # Surgery keeps every one
-    "convolutional": ({"model": {"name": "vgg16"}, "input_size": 224}, 138_357_544),
+    "convolutional": ({"model": {"name": "squeezenet1_1"}, "input_size": 224}, 1_235_496),
     "fcn": (SMALL["fcn"], 0),
 }
 
@@ -111,6 +111,15 @@ def test_every_registered_name_is_tested_here():
     listed = {"layers"}  # a Sequential of anything, which promises nothing more
     assert set(SMALL) == set(FULL) == set(MODELS) - listed
     assert set(SMALL_ENCODERS) == set(ENCODERS)
+
+
+def test_what_the_room_offers_is_there():
+    """Loaded when asked for, each under its own name; and `mf.models.surgery` too."""
+    for name in mf.models.__all__:
+        assert getattr(mf.models, name).__name__ == name
+    assert mf.models.surgery.convolutionize is mf.models.convolutionize
+    with pytest.raises(AttributeError, match="'minifcn.models' has no attribute 'VGG11'"):
+        _ = mf.models.VGG11
 
 
 @pytest.mark.parametrize("title", ALL)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import minifcn as mf
 import minifcn.functional as F
-from minifcn import nn
+from minifcn import files, nn
+from minifcn.interop import load_weights
 from minifcn.models import FCN, SmallEncoder, build
 from minifcn.shapes import ShapeError
 
@@ -97,6 +98,35 @@ def test_what_lies_at_a_pixel_comes_out_at_that_pixel(name, skips, H, W):
     S = 2 * net.stride
     assert S < min(H, W) // 2
     np.testing.assert_allclose(y[S : H - S, S : W - S], wanted[S : H - S, S : W - S], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "vgg16"])
+def test_it_stands_on_the_weights_of_a_classifier(name, tmp_path):
+    options = {} if name == "squeezenet1_1" else {"width": 2}
+    classifier: Any = build(
+        {"name": name, "classes": 5, **options}, np.random.default_rng(3)
+    ).eval()
+    files.save(tmp_path / "c.safetensors", _arrays(classifier), {})
+    net: Any = build({"name": "fcn", "encoder": {"name": name, **options}, "classes": 2}).eval()
+    report = load_weights(net.encoder, tmp_path / "c.safetensors", strict=False)
+    assert not report.missing and not report.misfits
+    heads = [name for name in classifier.state_dict() if name.startswith(("fc.", "classifier."))]
+    assert sorted(report.unexpected) == sorted(heads)
+    x = photo(64, 96)
+    with mf.no_grad():
+        last = net.encoder(x)[-1].numpy()
+        np.testing.assert_array_equal(last, classifier.features(x).numpy())
+
+
+def _arrays(net):
+    return {name: value.numpy() for name, value in net.state_dict().items()}
+
+
+def test_a_classifier_is_no_encoder():
+    with pytest.raises(
+        TypeError, match="FCN: encoder is ResNet, a classifier, expected an encoder"
+    ):
+        FCN(mf.models.ResNet(18, classes=2, width=1), classes=2)
 
 
 def test_features_that_lie_nowhere_are_refused():
