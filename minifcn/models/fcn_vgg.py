@@ -15,20 +15,20 @@ shown it 3 pixels further down and right: the cells of "2015" begin 99 pixels be
 
 Shape   x: N C H W -> logits: N K H W, any H, W >= 1
 Names   torchvision's for VGG16 (features.0 ... features.28, classifier.0, classifier.3, which are
-        convolutions here), the authors' for what they added (score_fr, upscore2, ...)
+        convolutions here), the authors' for what they added (score_fr, upscore2, ...); weights of
+        the classifier, or of the coarser net, come in by models.transplant
 Source  Simonyan and Zisserman, 2014; Long, Shelhamer and Darrell, CVPR 2015; "at once" (all skips
         trained together, pool4 scaled by 0.01, pool3 by 0.0001): the authors' later networks, PAMI
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import nn
-from ..core import Tensor, as_tensor
+from ..core import Tensor
 from ..nn.fuse import chain
 from ..shapes import Pair, ShapeError, flag, one_of, whole
 from .coordinates import Grid, crop_offset
@@ -146,24 +146,6 @@ class FCNVGG16(nn.Module):
             y = _met(score(finer), self.crops[k], y)
         y = getattr(self, self.upsamplings[-1])(y)
         return _cut(y, self.crops[-1], x.shape[2:])  # N K H W
-
-    def load_classifier(self, state: Mapping[str, Any]) -> list[str]:
-        """Take VGG16's layers from a classifier's state dict with torchvision's names.
-
-        fc6 and fc7 are matrices there, O CHW and O I, and become kernels 7x7 and 1x1; the last
-        layer, which knows other classes, is left out. Gives the names that were loaded.
-        """
-        mine = self.state_dict()
-        wanted = [name for name in mine if name.startswith(("features.", "classifier."))]
-        missing = [name for name in wanted if name not in state]
-        if missing:
-            raise KeyError(f"load_classifier: the state lacks {', '.join(missing)}")
-        for name in wanted:
-            given, shape = as_tensor(state[name]).detach(), mine[name].shape
-            same = given.data.size == mine[name].data.size
-            mine[name] = given.reshape(shape) if same else given  # O CHW -> O C H W
-        self.load_state_dict(mine)
-        return wanted
 
 
 def _classifier(C: int, hidden: int, pad: int, p: float, generator: Any) -> nn.Sequential:

@@ -9,6 +9,7 @@ import minifcn as mf
 import minifcn.functional as F
 from minifcn.models import build
 from minifcn.models.fcn_vgg import FCNVGG16
+from minifcn.models.transplant import transplant
 from minifcn.shapes import ShapeError
 
 PUBLISHED = {0: (19,), 1: (5, 27), 2: (5, 9, 31)}  # `offset` of the Crop layers, authors' prototxt
@@ -124,16 +125,29 @@ def test_a_classifier_of_imagenet_gives_its_layers():
     for name, shape in shapes.items():
         state[f"{name}.weight"] = rng.standard_normal(shape).astype(np.float32)
         state[f"{name}.bias"] = rng.standard_normal(shape[0]).astype(np.float32)
-    loaded = net.load_classifier(state)
-    assert "classifier.6.weight" not in loaded and len(loaded) == 2 * 15
+    report = transplant(state, net)
+    did = {row.name: row.action for row in report.rows}
+    assert did["classifier.0.weight"] == did["classifier.3.weight"] == "reshaped"
+    assert did["classifier.6.weight"] == "dropped" and did["score_fr.weight"] == "left"
+    assert sum(action in ("copied", "reshaped") for action in did.values()) == 2 * 15
     x = rng.standard_normal((1, 16, 7, 7)).astype(np.float32)  # what pool5 gives
     fc6 = state["classifier.0.weight"] @ x.reshape(-1) + state["classifier.0.bias"]
     with mf.no_grad():
         y = net.classifier[0](mf.tensor(x)).numpy().reshape(-1)
     np.testing.assert_allclose(y, fc6, rtol=1e-4, atol=1e-4)
-    del state["features.0.bias"], state["classifier.3.weight"]
-    with pytest.raises(KeyError, match=r"features\.0\.bias, classifier\.3\.weight"):
-        net.load_classifier(state)
+
+
+def test_a_finer_net_begins_where_the_coarser_one_ended():
+    """Its new score is zero, so 16s gives at first what 32s gives, enlarged in two steps."""
+    coarse, fine = small(0), FCNVGG16(3, 1, width=2, hidden=6).eval()
+    report = transplant(coarse, fine)
+    assert [r.name for r in report.rows if r.action == "dropped"] == ["upscore.weight"]
+    x = mf.tensor(photo(96, 64))
+    with mf.no_grad():
+        scores = [n.score_fr(n.classifier(n.features(x))).numpy() for n in (coarse, fine)]
+        a, b = coarse(x).numpy(), fine(x).numpy()
+    assert (scores[0] == scores[1]).all()
+    assert np.abs(a - b).max() < np.abs(a).max() / 4
 
 
 def test_it_is_built_again_from_its_config():
