@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,15 @@ def check_device(device: str) -> None:
 
 
 def open_predictor(path: str, model: str | None, device: str) -> Any:
-    """What runs on photos: a run, a file of `Predictor.save`, or weights of a known network."""
+    """What runs on photos: a run, a file of `Predictor.save`, or weights of a known network.
+
+    Many photos of one size are seen by a plan.
+    """
     from ..interop import open_model
 
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    return open_model(path, model, device).predictor()
+    return replace(open_model(path, model, device).predictor(), planned=True)
 
 
 def open_split(path: str, split: str | None = None) -> Any:

@@ -35,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, count, print."""
+    from ..kernels.numpy_kernels.threads import num_threads
     from ..train.progress import Progress
     from ..train.recipe import evaluate
+    from ..train.threads import cores
 
     check_device(arguments.device)
     predictor = open_predictor(arguments.run_folder, arguments.model, arguments.device)
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.data} has the classes {', '.join(theirs)}, but {arguments.run_folder} was "
             f"trained on {', '.join(ours)}"
         )
-    with Progress(len(dataset), "evaluate", unit="photo") as bar:
+    with Progress(len(dataset), "evaluate", unit="photo") as bar, num_threads(cores()):
         confusion = evaluate(predictor, dataset, bar)
     if arguments.json:
         print(json.dumps(confusion.as_dict(predictor.classes.scored), indent=1))
