@@ -11,18 +11,20 @@ import sys
 import threading
 
 from .arguments import whole
-from .common import add_device, check_device, count
+from .common import add_device, check_device, count, open_predictor
 
 EXAMPLES = """examples:
   minifcn live demo
   minifcn live runs/camvid --port 9000 --device cuda
+  minifcn live espnet_p_2_q_8_camvid.pth
   minifcn live demo --host 0.0.0.0 --open-to-network   every machine that reaches this one
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN [--port N] [--host ADDRESS] [--open-to-network] [--clients N] [--device D]."""
-    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a model file")
+    """RUN, which network it is, where to listen, who may watch, where to compute."""
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a run, or a file of weights")
+    parser.add_argument("--model", metavar="NAME", help="which network, if RUN does not tell")
     parser.add_argument(
         "--port", metavar="N", type=whole(0), default=8000, help="0: any that is free (8000)"
     )
@@ -42,14 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
-    from ..infer.predictor import Predictor
     from ..live import Limits, Server
     from ..live.gate import is_loopback
 
     check_device(arguments.device)
     if arguments.port > 65535:
         raise ValueError(f"--port is {arguments.port}, expected 0..65535")
-    predictor = Predictor.load(arguments.run_folder, arguments.device)
+    predictor = open_predictor(arguments.run_folder, arguments.model, arguments.device)
     server = Server(
         predictor,
         arguments.host,
