@@ -46,11 +46,14 @@ def words_of(data: str) -> tuple[tuple[str, ...], ...]:
 
 
 def find_class(data: str, word: str) -> int:
-    """The class that is called so, in any case; an unknown or shared word is an error.
+    """The class that is called so, in capitals or not; an unknown or shared word is an error.
 
     >>> find_class("imagenet", "Hot dog"), find_class("voc", "person")
     (934, 15)
     """
+    named = [k for k, name in enumerate(classes_of(data).names) if name == word]
+    if named:
+        return named[0]
     everyone = [tuple(name.lower() for name in names) for names in words_of(data)]
     wanted = " ".join(word.lower().split())
     first = [k for k, names in enumerate(everyone) if names[0] == wanted]

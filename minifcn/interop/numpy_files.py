@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import zipfile
+from tokenize import TokenError
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,12 +26,8 @@ def open_npz(archive: zipfile.ZipFile, size: int) -> dict[str, Array]:
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     name = entry.filename
     with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"{name!r:.60} has version {version} of the npy format")
-        read = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
-        shape, columns, dtype = read(file)
-        if dtype.hasobject or dtype.kind not in "?iufc":
+        shape, columns, dtype = _header(name, file)
+        if dtype.hasobject or dtype.kind not in "biufc":
             raise ValueError(f"{name!r:.60} holds {dtype}, expected numbers")
         nbytes = math.prod(shape) * dtype.itemsize
         rest = entry.file_size - file.tell()
@@ -41,3 +39,18 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:
     flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="), copy=False)
     array: Array = flat.reshape(shape, order="F" if columns else "C")
     return array
+
+
+def _header(name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether it goes by columns, and dtype."""
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"version {version}")
+        return readers[version](file)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, TokenError) as error:
+        raise ValueError(f"{name!r:.60} has no readable npy header ({str(error)[:80]})") from None
