@@ -27,6 +27,7 @@ EXTRAS = {
     # A GPU; [ctk] brings CUDA's compiler and headers, which CuPy alone does not.
     "cuda12": ["cupy-cuda12x[ctk]>=14,<15", "ml_dtypes>=0.5"],
     "cuda13": ["cupy-cuda13x[ctk]>=14,<15", "ml_dtypes>=0.5"],
+    "video": ["av>=12"],  # films in and out of `minifcn predict`; animated GIF needs nothing
     # For rooms that are still to be built ("Rooms to come" in docs/architecture.md).
     "plots": ["matplotlib>=3.8"],
     "onnx": ["onnx>=1.16"],  # networks to and from ONNX files

@@ -240,6 +240,7 @@ def test_only_the_doors_ask_for_cupy() -> None:
 def test_only_declared_libraries_are_imported() -> None:
     light = {"minifcn", "numpy"} | set(sys.stdlib_module_names)
     heavy = {
+        "av",
         "PIL",
         "safetensors",
         "threadpoolctl",

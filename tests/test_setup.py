@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SETUP = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
 
 HEAVY = {
+    "av",
     "numpy",
     "PIL",
     "safetensors",

@@ -16,10 +16,16 @@ class Progress:
             bar.advance(loss=0.5)
 
     On a terminal this is one moving line (tqdm); in a file or a pipe, a line every 30 seconds.
+    `total` is None where nobody knows it.
     """
 
     def __init__(
-        self, total: int, title: str, done: int = 0, unit: str = "batch", out: TextIO | None = None
+        self,
+        total: int | None,
+        title: str,
+        done: int = 0,
+        unit: str = "batch",
+        out: TextIO | None = None,
     ) -> None:
         self.total, self.title, self.done, self.unit = total, title, done, unit
         self.out = sys.stderr if out is None else out
@@ -59,8 +65,10 @@ class Progress:
         """The state in words: `epoch 3/20: 40/100 batches, 2.1 per s, loss 0.5, 0:28 left`."""
         spent = max(time.monotonic() - self.started, 1e-9)
         rate = (self.done - self.before) / spent
-        left = (self.total - self.done) / rate if rate else 0.0
         shown = "".join(f", {name} {value:.4g}" for name, value in values.items())
+        if self.total is None:
+            return f"{self.title}: {self.done} {self.unit}, {rate:.2f} per s{shown}"
+        left = max(self.total - self.done, 0) / rate if rate else 0.0
         return (
             f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.2f} per s{shown}, "
             f"{clock(left)} left"

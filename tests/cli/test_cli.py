@@ -282,18 +282,18 @@ def test_more_processes_than_photos_in_a_batch_are_refused(data, tmp_path, capsy
 
 
 def test_ctrl_c_leaves_the_shares_of_the_photos_that_were_drawn(run, tmp_path, monkeypatch, capsys):
-    from minifcn.cli import predict
+    from minifcn.cli import frames_out
 
     for name in ("a", "b", "c"):
         write_png(tmp_path / f"{name}.png", HotDogs(1, (24, 32))[0][0])
-    draw = predict._draw
+    draw = frames_out.draw
 
     def interrupted(target, *rest):
         if target.name == "b":
             raise KeyboardInterrupt
         draw(target, *rest)
 
-    monkeypatch.setattr(predict, "_draw", interrupted)
+    monkeypatch.setattr(frames_out, "draw", interrupted)
     assert main(["predict", str(run), str(tmp_path), "--out", str(tmp_path / "seen")]) == 130
     assert list(json.loads((tmp_path / "seen" / "shares.json").read_text())) == ["a.png"]
     assert "stopped" in capsys.readouterr().err
