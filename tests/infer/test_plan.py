@@ -170,7 +170,8 @@ def test_other_operators_stay_what_they_are(function):
         (lambda x: mf.tensor(numbers((1, 2, 5, 6))), "does not depend on the photo"),
         (lambda x: F.relu(x) + mf.tensor(x.numpy().mean()), "away from the network"),
         (lambda x: x * 2 if x.numpy()[0, 0, 0, 0] > 0 else x * 3, "away from the network"),
-        (lambda x: F.sum(x), "gives shape ()"),
+        (lambda x: F.sum(x), "gives float32 of shape ()"),
+        (lambda x: F.cast(F.cast(x, np.float64) / 3, np.float32), "gives float64 of shape"),
     ],
 )
 def test_a_network_that_cannot_be_planned_is_refused(function, words):

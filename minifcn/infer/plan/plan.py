@@ -72,9 +72,10 @@ class Plan:
 def _check(program: Program) -> None:
     values: list[Any] = [program.photo, *(call.out for call in program.calls)]
     for v in values:
-        if not v.shape or v.shape[0] != 1:
+        if not v.shape or v.shape[0] != 1 or v.dtype != np.float32:
             raise PlanError(
-                f"Plan: an operator gives shape {v.shape}, expected 1 ...: a photo from end to end"
+                f"Plan: an operator gives {v.dtype} of shape {v.shape}, expected float32 1 ...: "
+                f"a photo from end to end"
             )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...core import Op, Tensor
 from ...device import Array
 from ...modes import mode, no_grad
@@ -21,6 +23,7 @@ class Value:
     """An array that depends on the photo: its shape is known, its numbers are not."""
 
     shape: Shape
+    dtype: Any = np.dtype(np.float32)
 
     @property
     def channels(self) -> int:
@@ -58,7 +61,7 @@ def trace(function: Callable[[Tensor], Tensor], x: Array) -> Program:
     def record(op: Op, inputs: tuple[Tensor, ...], y: Array) -> None:
         read = tuple(values.get(id(t.data), t.data) for t in inputs)
         if any(isinstance(one, Value) for one in read):
-            values[id(y)] = Value(y.shape)
+            values[id(y)] = Value(y.shape, y.dtype)
             calls.append(Call(op, read, values[id(y)]))
             alive.append(y)
 
