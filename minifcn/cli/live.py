@@ -15,8 +15,8 @@ from .common import add_device, check_device, count, open_predictor
 
 EXAMPLES = """examples:
   minifcn live demo
+  minifcn live espnet.pth
   minifcn live runs/camvid --port 9000 --device cuda
-  minifcn live espnet_p_2_q_8_camvid.pth
   minifcn live demo --host 0.0.0.0 --open-to-network   every machine that reaches this one
 """
 

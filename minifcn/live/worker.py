@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -37,19 +36,19 @@ class Worker:
     """`ask` from any thread; the network runs in one of its own."""
 
     def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-        self.sized = {predictor.shrink: predictor}  # each measures its memory once
+        self.predictor = replace(predictor, planned=True)
+        self.sized: dict[int, Predictor] = {}  # each measures its memory once
         self.waiting: dict[str, Frame] = {}  # client -> frame, who waits longest first
         self.changed = threading.Condition()
         self.stopping = False
         self.frames = 0
+        self.ready: Future[None] = Future()
         self.thread = threading.Thread(target=self._run, name="minifcn live: network", daemon=True)
 
     def start(self) -> None:
         """Predict a grey frame, so that a network that cannot run is known at once; then serve."""
-        with self._threads():
-            self._predict(Frame(np.full((*WARM, 3), 128, np.uint8), False))
         self.thread.start()
+        self.ready.result()
 
     def stop(self) -> None:
         """Refuse what waits, finish what runs, end the thread."""
@@ -76,7 +75,14 @@ class Worker:
         return frame.answer
 
     def _run(self) -> None:
-        with self._threads():
+        with num_threads(cores()):
+            try:
+                for _ in range(2):  # a plan is made for what comes again, see infer/plan
+                    self._predict(Frame(np.full((*WARM, 3), 128, np.uint8), False))
+            except BaseException as error:
+                self.ready.set_exception(error)
+                return
+            self.ready.set_result(None)
             while (frame := self._next()) is not None:
                 try:
                     seen = self._predict(frame)
@@ -100,6 +106,3 @@ class Worker:
         start = time.perf_counter()
         seen = self.sized[k](frame.photo, probability=frame.probability)
         return replace(seen, seconds=time.perf_counter() - start)
-
-    def _threads(self) -> AbstractContextManager[None]:
-        return num_threads(cores())
