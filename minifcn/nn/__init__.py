@@ -5,6 +5,7 @@ from .activation import LeakyReLU, LogSoftmax, PReLU, ReLU, Sigmoid, Softmax, Ta
 from .container import Flatten, Identity, ModuleList, Sequential
 from .conv import Conv2d, ConvTranspose2d
 from .dropout import Dropout, Dropout2d
+from .fold import fold
 from .layout import from_hwio, from_hwoi, from_nhwc, to_hwio, to_hwoi, to_nhwc
 from .linear import Linear
 from .loss import CrossEntropyLoss
@@ -20,6 +21,7 @@ __all__ = [
     "L1", "L2", "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d",
     "CrossEntropyLoss", "Dropout", "Dropout2d", "Flatten", "Identity", "LeakyReLU", "Linear",
     "LogSoftmax", "MaxPool2d", "MaxUnpool2d", "Module", "ModuleList", "PReLU", "Parameter", "ReLU",
-    "Sequential", "Sigmoid", "Softmax", "Tanh", "Upsample", "blank", "from_hwio", "from_hwoi",
-    "from_nhwc", "init", "manual_seed", "regularizers", "to_hwio", "to_hwoi", "to_nhwc",
+    "Sequential", "Sigmoid", "Softmax", "Tanh", "Upsample", "blank", "fold", "from_hwio",
+    "from_hwoi", "from_nhwc", "init", "manual_seed", "regularizers", "to_hwio", "to_hwoi",
+    "to_nhwc",
 ]  # fmt: skip

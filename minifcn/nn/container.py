@@ -115,6 +115,8 @@ class ModuleList(_List):
 class Identity(Module):
     """Gives back what it gets, whatever it was made with.   Shape   any"""
 
+    does_nothing = True  # see fuse.py
+
     def __init__(self, *ignored: Any, **options: Any) -> None:
         pass
 

@@ -20,10 +20,10 @@ Layer = Callable[..., Any]
 
 
 def chain(layers: Iterable[Layer | None], x: Any) -> Any:
-    """x through the layers in turn; None is no layer."""
+    """x through the layers in turn; None is no layer, and Identity does nothing."""
     before: Layer | None = None
     for layer in layers:
-        if layer is None:
+        if layer is None or _does_nothing(layer):
             continue
         if before is not None and joins(before, layer):
             x, before = before(x, relu=True), None
@@ -38,6 +38,10 @@ def joins(first: Any, second: Any) -> bool:
     """Whether the two layers are one operator."""
     takes = vars(type(first)).get("takes_relu", False)  # by itself, not by inheritance
     return bool(takes) and is_relu(second) and "forward" not in vars(first)
+
+
+def _does_nothing(layer: Any) -> bool:
+    return bool(vars(type(layer)).get("does_nothing", False)) and "forward" not in vars(layer)
 
 
 def is_relu(layer: Any) -> bool:

@@ -11,7 +11,7 @@ from ..core import Tensor, as_tensor, tensor
 from ..modes import mode
 from ..shapes import bind, flag, whole
 from .module import Module
-from .parameter import Parameter, floating_dtype
+from .parameter import Parameter, claim, floating_dtype
 
 
 class BatchNorm2d(Module):
@@ -54,6 +54,7 @@ class BatchNorm2d(Module):
         self.track_running_stats = flag("BatchNorm2d", "track_running_stats", track_running_stats)
         self.sync = flag("BatchNorm2d", "sync", sync)
         dtype = floating_dtype("BatchNorm2d", dtype)
+        claim("BatchNorm2d", C)
         self.weight = Parameter(np.ones(C, dtype)) if affine else None
         self.bias = Parameter(np.zeros(C, dtype)) if affine else None
         tracked = track_running_stats

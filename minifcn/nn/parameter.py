@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ..core import Tensor, tensor
 from ..device import Array, by_name, is_floating
+from ..modes import mode
 from ..shapes import Shape, ShapeError, function, shown
 
 Fans = tuple[int, int]  # (fan_in, fan_out), see init
@@ -51,6 +53,7 @@ def first_values(
     """A parameter filled by init(shape, rng, fans), which the user gave as `argument`."""
     layer, _, name = argument.partition(": ")
     function(layer, name, init)
+    claim(layer, math.prod(shape))
     made = init(shape, rng, fans)
     values = np.asarray(made.numpy() if isinstance(made, Tensor) else made)
     if values.shape != shape:
@@ -58,6 +61,15 @@ def first_values(
     parameter = Parameter([0.0], fans=fans)
     parameter.replace(tensor(values, dtype).data)  # one copy, not two: VGG16 has 138 million values
     return parameter
+
+
+def claim(layer: str, count: int) -> None:
+    """Say that `count` weights will be made; refused where there is no room, see nn.blank."""
+    if mode.room is None:
+        return
+    if count > mode.room:
+        raise ValueError(f"{layer}: wants {count} weights, but there are only {mode.room}")
+    mode.room -= max(count, 1)
 
 
 def floating_dtype(layer: str, dtype: Any) -> np.dtype[Any]:

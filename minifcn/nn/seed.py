@@ -48,17 +48,28 @@ class blank(ContextDecorator):
     ...     layer = nn.Linear(2, 2)
     >>> layer.weight.tolist()
     [[0.0, 0.0], [0.0, 0.0]]
+
+    With `room` at most so many weights are made, and a layer that wants more is refused: what a
+    file claims to hold is no larger than the file.
+
+    >>> with nn.blank(room=100):
+    ...     layer = nn.Linear(10**6, 10**6)
+    Traceback (most recent call last):
+    ValueError: Linear: wants 1000000000000 weights, but there are only 100
     """
 
-    def __init__(self) -> None:
-        self.outer: list[bool] = []
+    def __init__(self, room: int | None = None) -> None:
+        self.room = room
+        self.outer: list[tuple[bool, int | None]] = []
 
     def __enter__(self) -> None:
-        self.outer.append(mode.blank)
+        self.outer.append((mode.blank, mode.room))
         mode.blank = True
+        if self.room is not None:
+            mode.room = self.room
 
     def __exit__(self, *error: object) -> None:
-        mode.blank = self.outer.pop()
+        mode.blank, mode.room = self.outer.pop()
 
 
 def stream(generator: np.random.Generator | None) -> np.random.Generator:

@@ -14,8 +14,7 @@ it is the same is tried on noise when a plan is made; a network that decides by 
 that computes outside of operators, is refused.
 """
 
-from .plan import Plan
+from .plan import Plan, PlanError
 from .plans import Plans
-from .trace import PlanError
 
 __all__ = ["Plan", "PlanError", "Plans"]

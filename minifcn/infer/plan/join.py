@@ -25,11 +25,11 @@ from ...functional.concat import Concat
 from ...functional.conv import Conv2d, ConvTranspose2d
 from ...functional.conv_bias import ConvBias, ConvBiasRelu
 from ...functional.prelu import Prelu
+from ...nn.trace import Call, Program, Value
 from ...window import Window
 from .passes import Each, Frame, Join, Mean, Other
 from .products import Conv, Up
 from .step import After, Step
-from .trace import Call, Program, Value
 
 
 class Joiner:

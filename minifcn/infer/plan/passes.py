@@ -12,10 +12,10 @@ import numpy as np
 from ...core import Op
 from ...device import Array
 from ...kernels import numpy_kernels
+from ...nn.trace import Input, Value
 from ...shapes import Pair
 from ...window import Window
 from .step import BLOCK, Arrays, Job, Room, Step, parts
-from .trace import Input, Value
 
 
 @dataclass(eq=False)

@@ -11,9 +11,9 @@ from math import prod
 import numpy as np
 
 from ...device import Array
+from ...nn.trace import Value
 from .passes import Frame, Join
 from .step import Step
-from .trace import Value
 
 Home = tuple[Value, int]  # whose memory, and from which channel on
 

@@ -11,13 +11,17 @@ from ...core import Tensor
 from ...device import Array
 from ...kernels.numpy_kernels.threads import allowed
 from ...modes import no_grad
+from ...nn.trace import Program, TraceError, trace
 from ...shapes import ShapeError
 from .join import Joiner
 from .lanes import Lanes
 from .place import place, waves_of
-from .trace import PlanError, Program, trace
 
 CLOSE = 1e-3  # of the largest number of the result: how far a plan may be from its network
+
+
+class PlanError(ValueError):
+    """A network that cannot be planned; says why."""
 
 
 class Plan:
@@ -37,7 +41,10 @@ class Plan:
     def __init__(self, function: Callable[[Tensor], Tensor], size: tuple[int, int, int]) -> None:
         rng = np.random.default_rng(0)
         x, other = (rng.standard_normal((1, *size)).astype(np.float32) for _ in range(2))
-        program = trace(function, x)
+        try:
+            program = trace(function, x)
+        except TraceError as error:
+            raise PlanError(f"Plan: {error}") from error
         _check(program)
         self.size = size
         self.steps = Joiner(program).steps

@@ -12,8 +12,7 @@ from ...core import Tensor
 from ...device import Array
 from ...modes import no_grad
 from ...nn import Module
-from .plan import Plan
-from .trace import PlanError
+from .plan import Plan, PlanError
 
 KEEP = 3  # sizes of a thread whose plans are kept
 

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...device import Array
+from ...nn.trace import Value
 from ...shapes import Pair
 from ...window import Window
 from .step import BLOCK, Arrays, Job, Room, Step, parts
-from .trace import Value
 
 COLUMNS = 3 << 16  # numbers of columns made for one product
 

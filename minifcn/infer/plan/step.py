@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...device import Array
-from .trace import Value
+from ...nn.trace import Value
 
 BLOCK = 1 << 16  # numbers that are worked on while they are in the core's cache
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...core import Op, Tensor
-from ...device import Array
-from ...modes import mode, no_grad
-from ...shapes import Shape
+from ..core import Op, Tensor
+from ..device import Array
+from ..modes import mode, no_grad
+from ..shapes import Shape
 
 
-class PlanError(ValueError):
-    """A network that cannot be planned; says why."""
+class TraceError(ValueError):
+    """A function whose operators do not lead from its input to its result."""
 
 
 @dataclass(eq=False)
@@ -36,11 +36,12 @@ Input = Value | Array  # or a constant
 
 @dataclass(eq=False)
 class Call:
-    """One operator: what it reads and what it makes."""
+    """One operator: what it reads, what it makes, and in which layer."""
 
     op: Op
     inputs: tuple[Input, ...]
     out: Value
+    layer: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def trace(function: Callable[[Tensor], Tensor], x: Array) -> Program:
         read = tuple(values.get(id(t.data), t.data) for t in inputs)
         if any(isinstance(one, Value) for one in read):
             values[id(y)] = Value(y.shape, y.dtype)
-            calls.append(Call(op, read, values[id(y)]))
+            calls.append(Call(op, read, values[id(y)], mode.layer))
             alive.append(y)
 
     before, mode.trace = mode.trace, record
@@ -72,5 +73,5 @@ def trace(function: Callable[[Tensor], Tensor], x: Array) -> Program:
     finally:
         mode.trace = before
     if id(result) not in values:
-        raise PlanError("Plan: the network's result does not depend on the photo by operators")
+        raise TraceError("the network's result does not depend on the photo by operators")
     return Program(values[id(x)], tuple(calls), values[id(result)])
