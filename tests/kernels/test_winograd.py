@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minifcn.kernels.numpy_kernels.conv import taps, winograd, winograd1, winograd2
+from minifcn.kernels.numpy_kernels.conv import grids, taps, winograd, winograd1, winograd2
 
 
 def exact(matrix: Any) -> list[list[Fraction]]:
@@ -146,3 +146,28 @@ def test_the_documented_accuracy(algorithm: Any, bound: float, C: int) -> None:
     made = algorithm.correlate_weight(source, g, (3, 3), (P, Q))
     assert np.abs(out - y).max() < bound * np.abs(y).max()
     assert np.abs(made - gw).max() < bound * np.abs(gw).max()
+
+
+@pytest.mark.parametrize("dense", [winograd1, winograd2])
+@pytest.mark.parametrize("size", [(13, 11), (3, 10), (2, 1), (8, 8), (5, 4)])
+@pytest.mark.parametrize("dilation", [(4, 4), (2, 3), (1, 5), (7, 1)])
+def test_sub_grids_of_unlike_sizes_share_a_batch_and_none_reads_what_was_there_before(
+    dense: Any, size: Any, dilation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory comes filled with NaN; sums are float64, tap by tap."""
+    monkeypatch.setattr(grids, "buffer", lambda shape, dtype: np.full(shape, np.nan, dtype))
+    rng = np.random.default_rng(0)
+    (P, Q), (d, e), (N, C, O) = size, dilation, (2, 5, 6)
+    source = rng.standard_normal((P + 2 * d, Q + 2 * e, N, C)).astype(np.float32)
+    w, g = (rng.standard_normal(s).astype(np.float32) for s in ((3, 3, C, O), (P, Q, N, O)))
+    y, gw = np.zeros((P, Q, N, O)), np.zeros((3, 3, C, O))
+    for u in range(3):
+        for v in range(3):
+            seen = source[u * d : u * d + P, v * e : v * e + Q].astype(np.float64)
+            y += seen @ w[u, v]
+            gw[u, v] = np.einsum("ijnc,ijno->co", seen, g)
+    out = np.empty((P, Q, N, O), np.float32)
+    grids.correlate(dense, source, w, out, dilation)
+    np.testing.assert_allclose(out, y, atol=1e-5 * np.abs(y).max())
+    made = grids.correlate_weight(dense, source, g, (3, 3), size, dilation)
+    np.testing.assert_allclose(made, gw, atol=1e-5 * np.abs(gw).max())

@@ -146,7 +146,7 @@ def _scratch(choice: Choice, problem: Problem, itemsize: int) -> int:
     tiles = min(TILES, 4 * image)
     if choice.algorithm == "taps" or window.dilation == (1, 1):
         return frame + tiles + weight
-    return frame + tiles + weight + 2 * frame // prod(window.dilation)  # a sub-grid and its result
+    return 2 * frame + tiles + weight + N * O * prod(window.out) * itemsize  # and all sub-grids
 
 
 def _frame(problem: Problem) -> int:
