@@ -97,6 +97,32 @@ def test_a_crop_between_different_strides_is_refused():
         Grid().joined(Grid().cropped((1, 0)))
 
 
+def test_two_branches_together_see_what_either_sees():
+    left = Grid().follow([Layer("pad", 1, padding=4), Layer("look back", 5)]).cropped((0, 0))
+    ahead = Grid().follow([Layer("look around", 7, padding=3), Layer("crop", 1)])
+    moved = ahead.cropped((-2, -2))
+    both = left.joined(moved)
+    assert (float(left.rows.low), float(left.rows.high)) == (-4, 0)
+    assert (float(moved.rows.low), float(moved.rows.high)) == (-5, 1)
+    assert (float(both.rows.low), float(both.rows.high)) == (-5, 1) and both.cols == both.rows
+    assert left.centre == moved.centre == both.centre == (-2, -2)
+    assert moved.joined(left) == both
+
+
+@pytest.mark.parametrize(
+    "layers, reach",
+    [
+        ([Layer("pool", 2, 2)], 0),  # its own two pixels
+        ([Layer("conv", 3, padding=1)], 1),
+        ([Layer("conv", 5)], 4),  # from i to i + 4: all of it lies ahead
+        ([Layer("conv", 5, padding=4)], 4),  # from i - 4 to i: all of it lies behind
+        ([Layer("conv", 3, 2)], 1),  # 2 i to 2 i + 2, of which the last is the next cell's
+    ],
+)
+def test_the_reach_is_what_lies_beyond_the_own_pixels(layers, reach):
+    assert Grid().follow(layers).reach == reach
+
+
 # ---- laws ----------------------------------------------------------------------------------------
 
 geometry = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.integers(1, 3))

@@ -120,9 +120,19 @@ def test_a_batch_costs_as_often():
 
 def test_a_shared_layer_is_counted_once_but_works_twice():
     shared = nn.Conv2d(4, 4, 3, padding=1)
-    found = cost(nn.Sequential(shared, nn.ReLU(), shared), (4, 8, 8))
+    found = cost(nn.Sequential(shared, nn.MaxPool2d(1), shared), (4, 8, 8))
+    assert len(found.rows) == 3
     assert found.parameters == sum(r.parameters for r in found.rows) == 4 * 4 * 9 + 4
     assert found.multiply_adds == 2 * 4 * 8 * 8 * 4 * 9
+
+
+def test_a_view_takes_no_bytes_and_what_is_made_takes_its_own():
+    class Cropped(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x[:, :, 1:].relu()
+
+    (row,) = cost(Cropped(), (2, 5, 6)).rows
+    assert row.what == "get_slice+relu" and row.bytes == 4 * 2 * 4 * 6
 
 
 def test_parameters_that_do_not_run_are_told():
