@@ -64,8 +64,8 @@ class MemoryPool:
         self._total = self._used
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
-            streams.finish_all()
+        if not sys.is_finalizing() and not streams.finish_all():
+            streams.graveyard.append(self._free)
 
     def used_bytes(self) -> int:
         return self._used

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 from weakref import WeakSet
 
 Work = Callable[[], None]
@@ -50,9 +51,21 @@ def device_synchronize() -> None:
     finish_all()
 
 
-def finish_all() -> None:
+def finish_all() -> bool:
+    """Do all work there is, unless some is being done; whether it could be."""
+    if any(stream._busy for stream in Stream._all):
+        return False
     for stream in list(Stream._all):
         stream._finish()
+    while orphans:
+        orphans.popleft()()
+    graveyard.clear()
+    return True
+
+
+# What Python lets go while work is being done, which must not be overtaken by later work.
+orphans: deque[Work] = deque()  # of streams that went
+graveyard: list[dict[Any, Any]] = []  # memory of pools that went, of which late work may have the address
 
 
 def enqueue(work: Work, stream: Stream | None = None, allocating: bool = False) -> None:
@@ -101,12 +114,17 @@ class Stream:
         self.ptr = 0 if null else id(self)
         self._queue: deque[Work] = deque()
         self._done = 0  # how much of the work there ever was
+        self._busy = False
         self._captured: list[Work] = []
         self._before: list[Stream] = []
         Stream._all.add(self)
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
+        if sys.is_finalizing():
+            return
+        if any(stream._busy for stream in Stream._all):
+            orphans.extend(self._queue)
+        else:
             self._finish()  # a stream that goes leaves its work to be done
 
     def _add(self, work: Work) -> None:
@@ -120,11 +138,17 @@ class Stream:
         return self._done + len(self._queue)
 
     def _finish(self, mark: int | None = None) -> None:
-        """Do all work, or that up to a mark."""
-        while self._queue and (mark is None or self._done < mark):
-            work = self._queue.popleft()
-            self._done += 1
-            work()
+        """Do all work, or that up to a mark; what is asked within it comes in its turn."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._queue and (mark is None or self._done < mark):
+                work = self._queue.popleft()
+                self._done += 1
+                work()
+        finally:
+            self._busy = False
 
     def __enter__(self) -> Stream:
         self._before.append(_Now.stream)

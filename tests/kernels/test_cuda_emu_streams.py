@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cuda_emu import Cuda
+from tests.cuda_emu import Cuda, streams
 from tests.kernels.cuda_trial import emulated, kernel, on_device
 
 ADD = kernel("y[t] += x[t];", "int* y, const int* x")
@@ -164,3 +164,50 @@ def test_a_mistake_at_the_margin_is_seen_although_sizes_are_rounded() -> None:
     function = cupy.RawModule(code=kernel("y[3] = 1;", "float* y")).get_function("k")
     with pytest.raises(RuntimeError, match="beyond the end"):
         function((1,), (1,), (y,))
+
+
+def test_what_python_lets_go_within_a_piece_of_work_does_not_overtake_it() -> None:
+    """The garbage collector may take a pool, or a stream, at any time: also between two lines."""
+    import cupy
+
+    order: list[str] = []
+    stream, other = new_stream(), new_stream()
+    kept: list[Any] = [cupy.cuda.MemoryPool(), other]
+    streams.enqueue(lambda: order.append("of the other stream"), other)
+    del other
+
+    def work() -> None:
+        order.append("begins")
+        kept.clear()
+        order.append("ends")
+
+    streams.enqueue(work, stream)
+    streams.enqueue(lambda: order.append("comes after"), stream)
+    stream.synchronize()
+    assert order == ["begins", "ends", "comes after"]
+    cupy.cuda.Device().synchronize()
+    assert order[3:] == ["of the other stream"]
+
+
+def test_late_work_may_write_where_a_pool_was() -> None:
+    import cupy
+
+    stream, pool = new_stream(), [cupy.cuda.MemoryPool()]
+    with stream, cupy.cuda.using_allocator(pool[0].malloc):
+        x = on_device(ONES)
+        place = x._mem.block.ctypes.data
+        del x
+
+    def work() -> None:
+        pool.clear()
+        assert any(  # kept for what comes after
+            block.ctypes.data == place
+            for arena in streams.graveyard
+            for blocks in arena.values()
+            for block in blocks
+        )
+
+    streams.enqueue(work, stream)
+    stream.synchronize()
+    cupy.cuda.Device().synchronize()
+    assert not streams.graveyard
