@@ -32,7 +32,7 @@ from .labels import (
     checked,
     class_weights,
     reduced,
-    total_weight,
+    reduced_by_labels,
 )
 from .precision import widened
 from .reshape import reshape
@@ -166,7 +166,7 @@ def cross_entropy(
     loss = CrossEntropy(ignore_index, label_smoothing)(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
-    return reduced(loss, reduction, total_weight(target, weight, ignore_index))
+    return reduced_by_labels(loss, reduction, target, weight, ignore_index)
 
 
 def _with_probabilities(

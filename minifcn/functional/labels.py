@@ -1,8 +1,9 @@
 r"""labels: class indices as targets: checked, weighed, and averaged over.
 
     target_weight   y = x m, its own adjoint        m = k ((1 - s) weight[label] + s mean(weight))
+    label_mean      y = sum x / M, nan if M is 0    M = sum k weight[label]        gx = gy / M
 
-with k = [label is not ignore_index] and smoothing s. For s = 0 the sum of m is what a loss with
+with k = [label is not ignore_index] and smoothing s. M, the sum of m for s = 0, is what a loss with
 reduction "mean" divides by: a data-parallel step adds up the "sum" losses and these sums over its
 processes, then divides once.
 
@@ -20,7 +21,7 @@ from ..core import Op, Tensor, as_tensor
 from ..device import Array, is_floating
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape, ShapeError, bind, one_of, whole
-from .broadcast import mean, sum
+from .broadcast import broadcast_to, mean, sum
 from .precision import widened
 from .reshape import reshape
 
@@ -50,6 +51,32 @@ class TargetWeight(Op):
         weight = draw("3", Uniform, smooth=False)
         yield TargetWeight(-100, 0.0), draw("4"), draw("4", Integers, high=3), weight
         yield TargetWeight(1, 0.25), draw("2 3 2"), draw("2 3 2", Integers, high=3), weight
+
+
+@dataclass(frozen=True)
+class LabelMean(Op):
+    """The mean of a loss of shape src over the pixels that count. Keeps total = M, nan for 0."""
+
+    ignore_index: int
+    src: Shape
+    extras = ("total",)
+    linear = True
+
+    def shape(self, x: Shape, target: Shape, weight: Shape) -> Shape:
+        return ()
+
+    def forward(self, k: Any, x: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+        made: tuple[Array, Array] = k.label_mean(x, target, weight, self.ignore_index)
+        return made
+
+    def vjp(self, gy: Tensor, total: Tensor) -> tuple[Tensor, None, None]:
+        return broadcast_to(gy / total, self.src), None, None
+
+    @staticmethod
+    def samples() -> Iterator[tuple[Any, ...]]:
+        weight = draw("3", Uniform, smooth=False)
+        yield LabelMean(-100, (4,)), draw("4"), draw("4", Integers, high=3), weight
+        yield LabelMean(1, (2, 3, 2)), draw("2 3 2"), draw("2 3 2", Integers, high=3), weight
 
 
 def counted_weight(
@@ -158,12 +185,17 @@ def check_reduction(op: str, reduction: str) -> str:
     return one_of(op, "reduction", reduction, ("mean", "sum", "none"))
 
 
-def reduced(loss: Tensor, reduction: str, total: Tensor | None = None) -> Tensor:
-    """All elements, their sum, or their mean: sum / total where given, nan if that is 0."""
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """All elements, their sum, or their mean."""
     if reduction == "none":
         return loss
-    if reduction == "sum":
-        return sum(loss)
-    if total is None:
-        return mean(loss)
-    return sum(loss) / (total * (total / total))  # label smoothing leaves a loss where 0 is counted
+    return sum(loss) if reduction == "sum" else mean(loss)
+
+
+def reduced_by_labels(
+    loss: Tensor, reduction: str, target: Tensor, weight: Tensor, ignore_index: int
+) -> Tensor:
+    """All elements, their sum, or their mean over the pixels that count; of none nan."""
+    if reduction != "mean":
+        return reduced(loss, reduction)
+    return LabelMean(ignore_index, loss.shape)(loss, target, weight)

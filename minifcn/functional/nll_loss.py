@@ -18,7 +18,7 @@ from ..core import Op, Tensor
 from ..device import Array
 from ..samples import Integers, Uniform, draw
 from ..shapes import Shape
-from .labels import check_reduction, checked, reduced, total_weight
+from .labels import check_reduction, checked, reduced_by_labels
 from .reshape import reshape
 
 
@@ -98,4 +98,4 @@ def nll_loss(
     loss = NllLoss(ignore_index, x.shape[1])(x, target, weight)
     if single and reduction == "none":
         return reshape(loss, ())
-    return reduced(loss, reduction, total_weight(target, weight, ignore_index))
+    return reduced_by_labels(loss, reduction, target, weight, ignore_index)

@@ -6,6 +6,7 @@ What it takes from CuPy is memory, views, streams and the compiler; no ufunc, no
 from .compare import *
 from .conv import *
 from .elementwise import *
+from .label_mean import *
 from .layout import *
 from .loss import *
 from .norm import *

@@ -3,6 +3,7 @@
 from .compare import *
 from .conv import *
 from .elementwise import *
+from .label_mean import *
 from .layout import *
 from .loss import *
 from .norm import *
