@@ -3,7 +3,9 @@ what the device "cuda" is: the real CuPy on a GPU, or the emulator of tests/cuda
 """
 
 import os
+import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 # Parallel test workers share the cores: one BLAS thread each. NumPy reads this once, when it loads.
@@ -25,18 +27,21 @@ settings.load_profile("quick")
 collect_ignore = ["tests/cuda_emu/on.py"]  # to import it is to change the process
 
 SLOW_PAGE = "<!-- slow -->"  # a page with this line is run by `pytest -m slow` only
+NEEDS = re.compile("^<!-- needs ([a-z]+) -->$", re.MULTILINE)  # and this one only if it is there
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the doctests of a page that calls itself slow the marker of that name."""
-    slow: dict[Path, bool] = {}
+    """Mark the doctests of a page that calls itself slow; skip those of one that needs more."""
+    pages: dict[Path, str] = {}
     for item in items:
         if item.path.suffix == ".md":
-            if item.path not in slow:
-                slow[item.path] = SLOW_PAGE in item.path.read_text(encoding="utf-8").splitlines()
-            if slow[item.path]:
+            text = pages.setdefault(item.path, item.path.read_text(encoding="utf-8"))
+            if SLOW_PAGE in text.splitlines():
                 item.add_marker(pytest.mark.slow)
+            for extra in NEEDS.findall(text):
+                lacks = find_spec(extra) is None
+                item.add_marker(pytest.mark.skipif(lacks, reason=f"{extra} is not installed"))
 
 
 @pytest.fixture(autouse=True)

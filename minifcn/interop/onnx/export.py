@@ -1,8 +1,9 @@
 """export: a network as an ONNX file, for any batch and image size.
 
-The network is run at several sizes, and every operator that it called is written down (trace,
-align); what of the operators' numbers follows the image is learnt by comparing the runs (sizes),
-and written as nodes that compute it. Parameters keep their names of the state dict.
+The network is run at several sizes (at two of them with numbers, else on shapes alone), and every
+operator that it called is written down (trace, align); what of the operators' numbers follows the
+image is learnt by comparing the runs (sizes), and written as nodes that compute it. Parameters keep
+their names of the state dict.
 """
 
 from __future__ import annotations
@@ -57,20 +58,20 @@ def export(
     and width of `input_shape`; False: `input_shape` alone. A Predictor's classes, normalisation and
     channel order stand in the file's metadata, as what `metadata` adds.
     """
-    from onnx import checker, shape_inference
+    from onnx import checker
 
     module, texts = _described(model)
     proto = _learnt(
         _traces(module, _shape(input_shape), dynamic),
         lambda graph: _proto(graph, type(module).__name__, texts | (metadata or {})),
     )
-    if proto.ByteSize() >= LIMIT:
-        raise OnnxError(f"export: the model takes {proto.ByteSize()} bytes, ONNX holds {LIMIT}")
-    checker.check_model(proto, full_check=True)
-    proto = shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
-    del proto.graph.value_info[:]
+    total = sum(len(tensor.raw_data) for tensor in proto.graph.initializer)
+    if total >= LIMIT:
+        raise OnnxError(f"export: the weights take {total} bytes, an ONNX file holds {LIMIT}")
+    data = proto.SerializeToString(deterministic=True)
+    checker.check_model(data, full_check=True)
     with write_aside(path) as file:
-        file.write(proto.SerializeToString(deterministic=True))
+        file.write(data)
     return proto
 
 
@@ -137,7 +138,7 @@ def _at_many_sizes(module: Module, shape: Shape) -> list[Trace]:
     for sizes in ([*GROWTH[1:], *tiny], EVEN):
         for seed, (n, h, w) in enumerate(sizes, 1):
             try:
-                runs.append(trace(module, (N + n, C, H + h, W + w), seed))
+                runs.append(trace(module, (N + n, C, H + h, W + w), seed, len(runs) < 2))
             except ValueError as error:
                 refused.append(f"{H + h} x {W + w}: {error}")
         if len(runs) > 4:

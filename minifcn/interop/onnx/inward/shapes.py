@@ -13,6 +13,11 @@ from ....device import is_floating
 from .node import Node, Run, UnsupportedError, operator
 from .values import LIMIT, Value, allowed, axis_of, host, ints, reshaped
 
+TYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64",
+)  # fmt: skip
+
 
 @operator("Reshape")
 def reshape(node: Node) -> Run:
@@ -138,7 +143,7 @@ def cast(node: Node) -> Run:
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(code))
     except (KeyError, TypeError, ValueError) as error:
         raise UnsupportedError(f"attribute to is {to!r}") from error
-    if dtype.kind not in "biuf":
+    if dtype.name not in TYPES:
         raise UnsupportedError(f"a cast to {dtype}")
     return lambda x: _cast(x, dtype)
 
@@ -149,13 +154,13 @@ def cast_like(node: Node) -> Run:
 
 
 def _cast(x: Value, dtype: Any) -> Value:
+    for type_name in (x.dtype.name, dtype.name):
+        if type_name not in TYPES:
+            raise ValueError(f"elements of type {type_name} are not supported")
     if isinstance(x, Tensor) and is_floating(dtype):
         return F.cast(x, dtype)
     with np.errstate(all="ignore"):
-        array = host(x)
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"Cast: from {array.dtype} is not supported")
-        return array.astype(dtype)
+        return host(x).astype(dtype)
 
 
 @operator("Constant")
@@ -189,7 +194,7 @@ def numbers(node: Node) -> Run:
 
     def run(start: Value, limit: Value, delta: Value) -> Value:
         first, last, step = (host(value).reshape(-1)[0] for value in (start, limit, delta))
-        if step == 0 or abs((last - first) / step) > LIMIT / 8:
+        if step == 0 or abs((float(last) - float(first)) / float(step)) > LIMIT / 8:
             raise ValueError(f"Range: from {first} to {last} by {step}")
         return np.arange(first, last, step, dtype=host(start).dtype)
 

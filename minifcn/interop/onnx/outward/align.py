@@ -65,6 +65,7 @@ class Graph:
     names: dict[int, str]
     outputs: dict[str, int]
     images: list[Shape]
+    real: list[bool]  # whether numbers were computed; in one trace at least
 
     def shapes(self, value: int) -> list[Shape]:
         return [array.shape for array in self.arrays[value]]
@@ -75,13 +76,18 @@ class Graph:
 
     def constant(self, value: int) -> Array:
         """A value that no image has touched, or an error."""
-        first, *others = (to_host(array) for array in self.arrays[value])
-        for image, other in zip(self.images[1:], others, strict=True):
+        found = [
+            (to_host(array), image)
+            for array, image, real in zip(self.arrays[value], self.images, self.real, strict=True)
+            if real
+        ]
+        first, where = found[0]
+        for other, image in found[1:]:
             if first is not other and not np.array_equal(first, other, equal_nan=True):
                 raise OnnxError(
                     f"export: an array of shape {first.shape} that no operator made differs "
-                    f"between images of {self.images[0]} and {image}; the network computes it "
-                    f"outside the operators, which ONNX cannot follow"
+                    f"between images of {where} and {image}; the network computes it outside the "
+                    f"operators, which ONNX cannot follow"
                 )
         return first
 
@@ -109,7 +115,8 @@ def align(traces: list[Trace]) -> Graph:
         else []
         for v in range(len(longest.arrays))
     ]
-    return Graph(steps, arrays, longest.names, longest.outputs, [t.shape for t in ordered])
+    return Graph(steps, arrays, longest.names, longest.outputs,
+                 [t.shape for t in ordered], [t.real for t in ordered])  # fmt: skip
 
 
 def _matched(reference: Trace, other: Trace) -> tuple[dict[int, int], list[Op]]:

@@ -2,12 +2,14 @@
 
 A `Trace` is a list of calls over numbered values. Number 0 is the image; other values that no
 call made are constants: parameters and buffers, known by their names in the state dict, or arrays
-that the network made by other means.
+that the network made by other means. A run on shapes alone (sketch.py) tells the calls, not the
+numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from ....modes import mode, no_grad
 from ....nn import Module
 from ....nn.state import entries
 from ....shapes import Shape
+from ....sketch import sketching
 from ..error import OnnxError
 
 
@@ -37,6 +40,7 @@ class Trace:
     """What one run did. `arrays[v]` is value v as it was in this run."""
 
     shape: Shape  # of the image
+    real: bool = True  # whether numbers were computed
     calls: list[Call] = field(default_factory=list)
     arrays: list[Array] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)  # of parameters and buffers
@@ -54,7 +58,7 @@ class Trace:
         self._numbers[id(array)] = len(self.arrays) - 1
         return len(self.arrays) - 1
 
-    def record(self, op: Op, inputs: Sequence[Tensor], y: Array) -> None:
+    def record(self, op: Op, inputs: Sequence[Tensor], y: Any) -> None:
         """One call; see Op.__call__."""
         xs = tuple(self.number(x.data) for x in inputs)
         v = self._new(y)
@@ -62,26 +66,36 @@ class Trace:
         self.calls.append(Call(op, xs, v, mode.layer))
 
 
-def trace(model: Module, shape: Shape, seed: int) -> Trace:
-    """Run `model` in inference mode on random pixels of this shape."""
-    found = Trace(shape)
+def trace(model: Module, shape: Shape, seed: int, real: bool = True) -> Trace:
+    """Run `model` on random pixels of this shape; on shapes alone unless `real`, or on a GPU."""
     named = {**dict(model.named_buffers()), **dict(entries(model))}
     like = next((t for _, t in named.items() if t.dtype.kind == "f"), None)
     dtype, device = ("float32", "cpu") if like is None else (like.dtype, like.device)
+    found = Trace(shape, real or device != "cpu")
     pixels = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
     image = Tensor(to_device(pixels, device))
     found.number(image.data)
     for name, tensor in named.items():
         v = found.number(tensor.data)
         found.names.setdefault(v, name)
-    outer, mode.trace = mode.trace, found.record
-    try:
-        with no_grad(), np.errstate(all="ignore"):
-            result = model(image)
-    finally:
-        mode.trace = outer
+    with no_grad(), np.errstate(all="ignore"), _heard(found):
+        result = model(image)
     found.outputs = {name: found.number(y.data) for name, y in _named(result).items()}
     return found
+
+
+@contextmanager
+def _heard(found: Trace) -> Iterator[None]:
+    """Within it every operator that is called is recorded."""
+    if not found.real:
+        with sketching(found.record):
+            yield
+        return
+    outer, mode.trace = mode.trace, found.record
+    try:
+        yield
+    finally:
+        mode.trace = outer
 
 
 def _named(result: Any) -> dict[str, Tensor]:
