@@ -65,7 +65,7 @@ def finish_all() -> bool:
 
 # What Python lets go while work is being done, which must not be overtaken by later work.
 orphans: deque[Work] = deque()  # of streams that went
-graveyard: list[dict[Any, Any]] = []  # memory of pools that went, of which late work may have the address
+graveyard: list[dict[Any, Any]] = []  # of pools: late work may have the addresses
 
 
 def enqueue(work: Work, stream: Stream | None = None, allocating: bool = False) -> None:
