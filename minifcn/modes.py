@@ -13,6 +13,7 @@ class _Mode(threading.local):
     device: str = "cpu"  # where new tensors are made
     autocast: Any = None  # the region within mf.autocast, see autocast.py
     blank: bool = False  # are new weights zeros, as they will be loaded? see nn/seed.py
+    room: int | None = None  # how many weights may still be made, see nn/seed.py
     layer: str = ""  # dotted path of the module that is being called
     communicator: Any = None  # who trains with this process, see train/communicator.py
     trace: Callable[..., None] | None = None  # see anomaly.py
