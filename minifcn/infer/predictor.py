@@ -22,6 +22,7 @@ from ..device import to_device, to_host
 from ..models import build
 from ..modes import no_grad
 from ..nn import Module
+from ..shapes import shown
 from .memory import measure_bytes_per_pixel
 from .plan import Plans
 from .predict import Prediction, predict_image
@@ -31,6 +32,7 @@ from .winner import refuse_nan
 Array = NDArray[Any]
 FORMAT = 1
 MODEL = "model.safetensors"  # in the folder of a training run
+MOST = 1 << 13  # pixels that a file may ask a photo to be shrunk by, or to be wide
 
 
 @dataclass(frozen=True)
@@ -198,25 +200,35 @@ class Predictor:
             what = f"a {kind}, " if kind != "model" else ""
             raise files.FileError(f"load: {path}: is {what}no model of this version of minifcn")
         try:
-            model = build(meta["model"], blank=True)
+            # No larger than the file, whatever it claims; surgery makes some weights several times.
+            room = 4 * sum(array.size + 1 for array in arrays.values()) + 10_000
+            model = build(meta["model"], blank=True, room=room)
             listed = meta["classes"]
             colours = tuple((int(r), int(g), int(b)) for r, g, b in listed["colours"])
             classes = Classes(tuple(listed["names"]), colours, listed["void"])
             order = meta.get("order", "RGB")
-            normalize = Normalize(tuple(meta["mean"]), tuple(meta["std"]), order)
+            mean, std = (tuple(float(v) for v in meta[key]) for key in ("mean", "std"))
+            normalize = Normalize(mean, std, order)  # type: ignore[arg-type]  # it counts them
             model.load_state_dict(arrays)
             side = meta.get("side")
             predictor = Predictor(
                 model,
                 classes,
                 normalize,
-                int(meta["shrink"]),
-                None if side is None else int(side),
+                _pixels("shrink", meta["shrink"]),
+                None if side is None else _pixels("side", side),
                 notes=meta.get("notes", {}),
             )
         except KeyError as error:
             raise files.FileError(f"load: {path}: its description lacks {error}") from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             raise files.FileError(f"load: {path}: {error}") from error
         model.eval().to(device)
         return predictor
+
+
+def _pixels(name: str, value: Any) -> int:
+    """A number of pixels in the description of a file."""
+    if type(value) is not int or not 1 <= value <= MOST:
+        raise ValueError(f"its {name} is {shown(value)}, expected 1 to {MOST}")
+    return value

@@ -119,6 +119,7 @@ KNOWN = {
             without=("backbone.layer3.6.conv1.weight",),
             side=520,
             source="the FCN of torchvision on ResNet-50 with dilation 2 and 4",
+            options=lambda shapes: {"aux": "aux_classifier.0.weight" in shapes},
         ),
         Known(
             "espnet",

@@ -38,18 +38,24 @@ ENCODERS = {
 }
 
 
-def build(config: dict[str, Any], generator: Generator = None, blank: bool = False) -> nn.Module:
+def build(
+    config: dict[str, Any],
+    generator: Generator = None,
+    blank: bool = False,
+    room: int | None = None,
+) -> nn.Module:
     """The model that `config` describes; `model.config` is such a description.
 
     A model that stands on an encoder holds the encoder's description under "encoder". With `blank`
-    its weights are zeros, soon made, for whoever loads others anyway; see nn.blank.
+    its weights are zeros, soon made, for whoever loads others anyway, and there may be `room` for
+    so many only; see nn.blank.
 
     >>> net = build({"name": "fcn", "encoder": {"name": "small", "depth": 3}, "classes": 2})
     >>> net.config["skips"]
     2
     """
     if blank:
-        with nn.blank():
+        with nn.blank(room):
             return build(config, generator)
     name, options = _parts("model", config, MODELS)
     if name == "fcn" and not isinstance(options.get("encoder"), dict):

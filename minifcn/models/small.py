@@ -17,7 +17,9 @@ import numpy as np
 
 from .. import nn
 from ..core import Tensor
-from ..shapes import whole
+from ..shapes import ShapeError, whole
+
+DEEPEST = 24  # stages: each covers twice as many pixels, and no image has 2^24
 
 
 class SmallEncoder(nn.Module):
@@ -38,7 +40,8 @@ class SmallEncoder(nn.Module):
     ) -> None:
         super().__init__()
         whole("SmallEncoder", "width", width, 1)
-        whole("SmallEncoder", "depth", depth, 1)
+        if whole("SmallEncoder", "depth", depth, 1) > DEEPEST:
+            raise ShapeError(f"SmallEncoder: depth is {depth}, expected at most {DEEPEST}")
         whole("SmallEncoder", "cap", cap, 1)
         self.config: dict[str, Any] = {
             "name": "small",

@@ -31,12 +31,14 @@ import numpy as np
 from .. import nn
 from ..core import tensor
 from ..modes import no_grad
-from ..shapes import Pair, one_of, pair, shown
+from ..shapes import Pair, ShapeError, one_of, pair, shown
 from .chain import ChainError, chain_of
 from .convolutional import Convolutional
 from .described import config_of
 from .head import Head, SurgeryError
 from .report import Report, size
+
+LARGEST = 1 << 12  # pixels along an axis of a training image
 
 
 @overload
@@ -89,6 +91,11 @@ def convolutionize(
     reshaped  3.weight  2 x 64                  -> 2 x 4 x 4 x 4
     """
     H, W = pair("convolutionize", "input_size", input_size, 1)
+    if max(H, W) > LARGEST:
+        raise ShapeError(
+            f"convolutionize: input_size is {H} x {W}, expected at most {LARGEST} each; smaller "
+            f"images get zeros up to that size"
+        )
     one_of("convolutionize", "pooling", pooling, ("window", "mean"))
     if not isinstance(model, nn.Module):
         raise TypeError(f"convolutionize: model is {shown(model)}, expected a Module")

@@ -57,7 +57,8 @@ class UNet(nn.Module):
     ) -> None:
         self.classes = whole("UNet", "classes", classes, 1)
         whole("UNet", "width", width, 1)
-        whole("UNet", "depth", depth, 1)
+        if whole("UNet", "depth", depth, 1) > 24:  # no image is 2^24 pixels wide
+            raise ShapeError(f"UNet: depth is {depth}, expected at most 24")
         whole("UNet", "in_channels", in_channels, 1)
         one_of("UNet", "padding", padding, ("same", "valid"))
         one_of("UNet", "up", up, tuple(UPS))

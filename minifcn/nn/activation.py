@@ -12,7 +12,7 @@ from ..core import Tensor
 from ..modes import mode
 from ..shapes import whole
 from .module import Module
-from .parameter import Parameter
+from .parameter import Parameter, claim
 
 
 class ReLU(Module):
@@ -50,6 +50,7 @@ class PReLU(Module):
         dtype: Any = None,
     ) -> None:
         self.num_parameters = whole("PReLU", "num_parameters", num_parameters, 1)
+        claim("PReLU", self.num_parameters)
         self.weight = Parameter(np.full(self.num_parameters, init, dtype or np.float32))
         self.to(device or mode.device)
 

@@ -40,6 +40,13 @@ def test_every_known_network_is_recognised_and_no_other(name):
     assert {key: t.shape for key, t in again.named_parameters()} == shapes
 
 
+def test_an_auxiliary_classifier_is_seen():
+    """torchvision's files have one; who trained without has none."""
+    for aux in (True, False):
+        shapes = shapes_of("fcn_resnet50", classes=21, aux=aux)
+        assert KNOWN["fcn_resnet50"].config(shapes)["aux"] == aux
+
+
 def test_others_are_not_taken_for_known_ones():
     assert recognise({}) is None
     assert recognise(shapes_of("unet", classes=2, width=4)) is None
