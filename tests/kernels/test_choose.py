@@ -64,6 +64,9 @@ def test_im2col_fits_everything() -> None:
 EXPECTED = [  # x, weight, stride, dilation, groups -> what the layers of real networks should take
     ((8, 64, 96, 128), (64, 64, 3, 3), 1, 1, 1, "winograd2"),
     ((8, 128, 48, 64), (128, 128, 3, 3), 1, 2, 1, "winograd2"),
+    ((1, 512, 30, 40), (512, 512, 3, 3), 1, 4, 1, "winograd2"),
+    ((1, 512, 14, 14), (512, 512, 3, 3), 1, 1, 1, "winograd2"),
+    ((1, 512, 7, 7), (512, 512, 3, 3), 1, 1, 1, "im2col"),
     ((8, 3, 192, 256), (32, 3, 3, 3), 1, 1, 1, "planes"),
     ((8, 512, 12, 16), (12, 512, 1, 1), 1, 1, 1, "pointwise"),
     ((8, 64, 96, 128), (64, 1, 3, 3), 1, 1, 64, "depthwise"),

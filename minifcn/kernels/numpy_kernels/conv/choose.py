@@ -31,7 +31,8 @@ LONG = 4096  # and pixels from which they are, or blocks instead of columns
 NARROW = 8  # channels from which taps beat columns,
 MANY = 2048  # and pixels from which they do
 WIDE = 16  # channels on both sides from which Winograd's transforms pay,
-WORTH = 2_000_000  # and products for each tap from which they do
+WORTH = 2_000_000  # and products for each tap from which they do,
+SOME = 192  # and pixels: for fewer, transforming the weight takes longer than it saves
 SHORT = 64  # numbers in a pixel from which they pay along both axes
 
 
@@ -75,7 +76,8 @@ def choose(problem: Problem, forced: str | None = None) -> Choice:
     if window.stride != (1, 1):
         return Choice("im2col", "columns take only the pixels that a stride meets")
     grid = pixels // (window.dilation[0] * window.dilation[1])
-    if fits("winograd2", problem) and min(C, O) >= WIDE and grid * C * O >= WORTH:
+    worth = min(C, O) >= WIDE and grid * C * O >= WORTH and pixels >= SOME
+    if fits("winograd2", problem) and worth:
         if N * max(C, O) < SHORT:
             return Choice("winograd1", "half of the products; pixels too small for both axes")
         return Choice("winograd2", "a quarter of the products, on enough channels and pixels")

@@ -5,6 +5,8 @@
 
 The columns are KH KW times as large as the image. They are made tile by tile, so that a tile is
 still in the core's cache when the matrix product reads it, and never exceeds `workspace_limit`.
+For fewer pixels than output channels they are made in the weight's own order, C KH KW, and the
+weight, which is larger than they are, is not copied.
 Groups are a batch of such products.
 
 Shape   source: >= s (P-1) + d (KH-1) + 1 by ... by N by C, zeros around the image included
@@ -44,7 +46,12 @@ def correlate(
     P, Q = out.shape[:2]
     G = source.shape[3] // CG
     view = windows(source, (KH, KW), (P, Q), stride, dilation)  # P Q N KH KW C
-    wm = in_order(w).reshape(-1, O) if G == 1 else _grouped(w, G)  # [G] (KH KW C/G) O/G
+    lies = w.transpose(3, 2, 0, 1)  # O C/G KH KW
+    if G == 1 and prod(out.shape[:3]) < O and lies.flags.c_contiguous:
+        wm = lies.reshape(O, -1).T  # (C KH KW) O, as it lies
+        view = view.transpose(0, 1, 2, 5, 3, 4)  # P Q N C KH KW
+    else:
+        wm = in_order(w).reshape(-1, O) if G == 1 else _grouped(w, G)  # [G] (KH KW C/G) O/G
     for part in tiles(view.shape, view.itemsize):
         col, target = columns(view[part], G), out[part]  # [G] pixels (KH KW C/G)
         if G == 1:
