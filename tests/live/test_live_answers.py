@@ -14,7 +14,7 @@ from PIL import Image
 
 from minifcn.images import decode_image
 from minifcn.infer import regions
-from minifcn.live import Limits, Server
+from minifcn.live import Limits, Server, worker
 from minifcn.live.answer import unpack
 from tests.live.serving import CLASSES, SMALL, Held, connect, encode, network, photo, reason, send
 
@@ -69,6 +69,17 @@ def test_a_network_that_was_trained_on_small_photos_sees_large_ones_smaller():
         class_map = unpack(send(server, encode(picture))[2])[1]
     np.testing.assert_array_equal(class_map, network(shrink=3)(picture).class_map)
     assert (class_map != network()(picture).class_map).any()
+
+
+def test_the_network_may_be_on_a_gpu(cuda, monkeypatch):
+    monkeypatch.setattr(worker, "WARM", (24, 32))  # the emulator takes its time
+    predictor = network()
+    predictor.model.to("cuda")
+    picture = photo(37, 53)
+    with Server(predictor, port=0) as server:
+        assert server.description()["device"] == "cuda"
+        class_map = unpack(send(server, encode(picture))[2])[1]
+    assert (class_map == network()(picture).class_map).mean() > 0.999  # rounding, on ties
 
 
 def test_who_wants_a_png_gets_the_indices_with_the_background_clear(server):

@@ -182,6 +182,8 @@ def test_boxes_are_drawn_around_things(page, tmp_path):
             np.testing.assert_array_equal(seen[place], PAINT[k])
         np.testing.assert_array_equal(seen[middle, (left + right) // 2], SHOWN[k])
         np.testing.assert_array_equal(seen[bottom + 2, right - 1], SHOWN[0])
+    page.run("document.querySelectorAll('#legend input')[3].click()")
+    np.testing.assert_array_equal(view(page)[label == 3], picture[label == 3])
 
 
 def test_a_large_photo_is_sent_smaller(page, tmp_path):

@@ -96,7 +96,9 @@ function draw() {
   pen.globalAlpha = $("opacity").value / 100;
   pen.drawImage(paint, 0, 0);
   pen.globalAlpha = 1;
-  if ($("boxes").checked) (facts.boxes || []).forEach((thing) => box(pen, thing));
+  if (!$("boxes").checked || !facts.boxes) return;
+  const wanted = facts.boxes.filter((thing) => rows[thing.class]?.show.checked);
+  wanted.forEach((thing) => box(pen, thing));
 }
 
 function box(pen, { class: k, box: [x, y, width, height], score }) {
@@ -192,13 +194,26 @@ function end() {
 
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
-// The next frame of the video; without it, the next time the screen is painted. A hidden tab gets
-// neither, so that it asks nothing.
-function newFrame() {
-  return new Promise((done) => {
-    if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(() => done());
-    else requestAnimationFrame(() => done());
-  });
+// A frame of the video that was not sent yet: the one that came during the last request, else the
+// next one. A hidden tab gets none, so that it asks nothing.
+let fresh = false;
+let wake = () => {};
+
+function frameCame() {
+  fresh = true;
+  wake();
+  awaitFrame();
+}
+
+function awaitFrame() {
+  if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(frameCame);
+  else requestAnimationFrame(frameCame);
+}
+awaitFrame();
+
+async function newFrame() {
+  if (!fresh) await new Promise((done) => (wake = done));
+  fresh = false;
 }
 
 async function watch(mine) {
@@ -212,7 +227,8 @@ async function watch(mine) {
       if (source === mine) tell(answer);
     } catch (error) {
       if (source !== mine) return;
-      trouble(error instanceof Refused ? error.message : "The server does not answer; trying again.");
+      const known = error instanceof Refused;
+      trouble(known ? error.message : "The server does not answer; trying again.");
       await pause(TRY_AGAIN);
     }
   }
@@ -276,7 +292,8 @@ async function still(file) {
     if (source !== mine) return;
     const { upload, pixels } = model.limits;
     const { width, height } = picture;
-    const fits = Math.floor(Math.sqrt((pixels * Math.max(width, height)) / Math.min(width, height)));
+    const longer = Math.max(width, height);
+    const fits = Math.floor(Math.sqrt((pixels * longer) / Math.min(width, height)));
     const most = Math.min(Number($("size").value) || Infinity, fits);
     const shrunk = grab(picture, width, height, most);
     const known = ["image/jpeg", "image/png", "image/webp"].includes(file.type);
