@@ -26,8 +26,14 @@ def test_the_weight_is_copied_only_if_the_columns_are_larger(
     dtype: Any, image: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, copied: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    rng, calls, in_order = np.random.default_rng(0), [], im2col.in_order
-    monkeypatch.setattr(im2col, "in_order", lambda w: calls.append(w.shape) or in_order(w))
+    rng, in_order = np.random.default_rng(0), im2col.in_order
+    calls: list[Any] = []
+
+    def watched(w: Any) -> Any:
+        calls.append(w.shape)
+        return in_order(w)
+
+    monkeypatch.setattr(im2col, "in_order", watched)
     x = rng.standard_normal((2, 3, *image)).astype(dtype)
     w = rng.standard_normal((25, 3, *kernel)).astype(dtype)
     window = Window.for_conv("test", image, kernel, stride, pad, dilation)
