@@ -8,7 +8,7 @@ import pytest
 from minifcn.kernels import reference
 from minifcn.kernels.forced import conv_algorithm
 from minifcn.kernels.numpy_kernels import conv2d
-from minifcn.kernels.numpy_kernels.conv import im2col
+from minifcn.kernels.numpy_kernels.conv import im2col, weights
 from minifcn.window import Window
 
 
@@ -26,7 +26,7 @@ def test_the_weight_is_copied_only_if_the_columns_are_larger(
     dtype: Any, image: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, copied: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    rng, in_order = np.random.default_rng(0), im2col.in_order
+    rng, in_order = np.random.default_rng(0), weights.in_order
     calls: list[Any] = []
 
     def watched(w: Any) -> Any:
