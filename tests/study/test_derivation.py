@@ -115,6 +115,16 @@ def test_words_in_a_drawing_cannot_break_it():
     assert canvas.png()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_dashes_have_gaps_in_a_png_too(tmp_path):
+    for dashed in (False, True):
+        canvas = Canvas(20, 60)
+        canvas.add(Strokes(((10, 2, 10, 58),), "#000000", dashed=dashed))
+        (tmp_path / "a.png").write_bytes(canvas.png())
+        dark = (read_image(tmp_path / "a.png") == 0).all(2).any(1)
+        assert dark[6] and dark[76]
+        assert dark[6:76].all() != dashed
+
+
 @pytest.mark.parametrize(
     "number, text",
     [(0, "0"), (999, "999"), (1000, "1.00 k"), (99_990, "99.99 k"), (2.5e12, "2.50 T")],
