@@ -31,6 +31,7 @@ EPILOG = """examples:
   minifcn train camvid --out runs/camvid            train on a folder of photos and masks
   minifcn evaluate runs/camvid camvid/val           scores, class by class
   minifcn predict runs/camvid photo.jpg --out seen  where is what in this photo?
+  minifcn live runs/camvid                          and through the camera, on a local page?
   minifcn locate "hot dog" a.jpg --weights squeezenet1_1.pth --out seen   a heat map and boxes
   minifcn detect runs/camvid photo.jpg --out found  things in boxes, as JSON too
   minifcn export runs/camvid camvid.onnx            the network as an ONNX file

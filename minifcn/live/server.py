@@ -2,7 +2,7 @@
 
 Threads of the standard library: one for each connection, which reads, unpacks and packs, and one
 for the network, which takes a frame at a time. A web framework would add nothing here: there are
-four addresses, one user, and a network that takes most of the time. What http.server leaves open
+six addresses, a few clients, and a network that takes most of the time. What http.server leaves open
 (deadlines, limits, foreign pages) is in handler.py and gate.py.
 """
 
