@@ -28,7 +28,7 @@ EXTRAS = {
     "cuda12": ["cupy-cuda12x[ctk]>=14,<15", "ml_dtypes>=0.5"],
     "cuda13": ["cupy-cuda13x[ctk]>=14,<15", "ml_dtypes>=0.5"],
     "video": ["av>=12"],  # films in and out of `minifcn predict`; animated GIF needs nothing
-    # For rooms that are still to be built ("Rooms to come" in docs/architecture.md).
+    # For notebooks and plots of your own; the package draws by itself.
     "plots": ["matplotlib>=3.8"],
     "onnx": ["onnx>=1.16"],  # networks to and from ONNX files
     "onnx-test": ["onnx>=1.16", "onnxruntime>=1.17"],  # and to compare them with another runtime

@@ -3,7 +3,7 @@
     build, FCN, SmallEncoder            any model by its config; FCN-32s, 16s, 8s on any encoder
     SqueezeNet, VGG16, ResNet           classifiers; with "Encoder" behind the name, for an FCN
     FCNResNet50, FCNVGG16, UNet, ESPNet segmentation as published
-    convolutionize                      a classifier says where; see surgery.py
+    convolutionize, transplant          a classifier says where; its layers in another network
 
 All but the first line are loaded when they are first asked for, and so are this room's files, as
 `mf.models.surgery`.
@@ -31,6 +31,7 @@ _HOMES = {
     "VGG16": "vgg",
     "VGG16Encoder": "vgg",
     "convolutionize": "surgery",
+    "transplant": "transplanting",
 }
 _FILES = {*_HOMES.values(), "coordinates", "decoder", "walk"}
 

@@ -9,7 +9,7 @@ import minifcn as mf
 import minifcn.functional as F
 from minifcn.models import build
 from minifcn.models.fcn_vgg import FCNVGG16
-from minifcn.models.transplant import transplant
+from minifcn.models.transplanting import transplant
 from minifcn.shapes import ShapeError
 
 PUBLISHED = {0: (19,), 1: (5, 27), 2: (5, 9, 31)}  # `offset` of the Crop layers, authors' prototxt

@@ -6,8 +6,7 @@ import pytest
 import minifcn as mf
 from minifcn import nn
 from minifcn.interop.dialects import DIALECTS
-from minifcn.models import build
-from minifcn.models.transplant import transplant
+from minifcn.models import build, transplant
 
 
 def values(model):

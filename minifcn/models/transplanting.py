@@ -1,4 +1,4 @@
-"""transplant: the arrays of one network into another that is built differently, as far as they fit.
+"""transplanting: the arrays of a network into one that is built differently, as far as they fit.
 
     same name, same shape            copied
     same name, O CHW -> O C H W      reshaped: a linear layer is a convolution; or back
