@@ -2,8 +2,8 @@
 
 Threads of the standard library: one for each connection, which reads, unpacks and packs, and one
 for the network, which takes a frame at a time. A web framework would add nothing here: there are
-six addresses, a few clients, and a network that takes most of the time. What http.server leaves open
-(deadlines, limits, foreign pages) is in handler.py and gate.py.
+six addresses, a few clients, and a network that takes most of the time. What http.server leaves
+open (deadlines, limits, foreign pages) is in handler.py and gate.py.
 """
 
 from __future__ import annotations

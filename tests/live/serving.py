@@ -115,3 +115,11 @@ def reason(data: bytes) -> str:
 def alive(server: Server) -> bool:
     """Whether a plain request is answered."""
     return send(server, encode(photo(24, 32)))[0] == 200
+
+
+def head(*lines: str, request: str = "POST /frame HTTP/1.1", host: str = "localhost") -> bytes:
+    return "\r\n".join([request, f"Host: {host}", *lines, "", ""]).encode()
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
