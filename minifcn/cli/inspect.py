@@ -2,7 +2,8 @@
 
 MODEL is a name (vgg16, fcn_vgg16, espnet ...), a model file, or the folder of a run. Nothing is
 computed: the network runs on shapes alone. Multiply-adds count products of convolutions and
-matrices; memory is derived from how long arrays live, without the kernels' scratch memory.
+matrices; memory is derived from how long arrays live, without the kernels' scratch memory. With
+--measure it is run as well, on an image of zeros.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ EXAMPLES = """examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """MODEL [--input CxHxW] [--set NAME=VALUE] [--layers] [--derive] [--json] [--draw FILE]."""
+    """MODEL [--input CxHxW] [--set NAME=VALUE] [what to print] [--draw FILE]."""
     parser.add_argument("model", metavar="MODEL", help="a name, a model file, or a run's folder")
     parser.add_argument(
         "--input",
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--derive", action="store_true", help="how stride and offset come about, step by step"
     )
+    parser.add_argument(
+        "--measure", action="store_true", help="run it on zeros, and say time and memory"
+    )
     parser.add_argument("--json", action="store_true", help="machine-readable, to standard output")
     parser.add_argument(
         "--draw", metavar="FILE", type=Path, help="draw where the cells lie, as .svg or .png"
@@ -52,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print totals, tables where asked for, and draw."""
-    from ..study import cost, derivation, report
+    from ..study import cost, derivation, measured, report
+    from ..study.words import large
 
     model = _opened(arguments.model, dict(arguments.set))
     channels = getattr(model, "config", {}).get("in_channels", 3)
@@ -62,11 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
         small = (*image[:-2], SMALL, SMALL)  # cells that are large enough to be seen
         derivation(model, arguments.input or small).save(arguments.draw)
         print(f"drawn: {arguments.draw}", file=sys.stderr)
+    seconds, peak = measured(model, image) if arguments.measure else (0.0, 0)
     if arguments.json:
         whole = found.json() | {"coordinates": derivation(model, image).json()}
+        if arguments.measure:
+            whole["measured"] = {"seconds": seconds, "inference_bytes": peak}
         print(json.dumps(whole, indent=1, allow_nan=False))
         return 0
     print(report(found, arguments.layers))
+    if arguments.measure:
+        print(f"measured here      {seconds:.3f} s, {large(peak, 'B')} inference")
     if arguments.derive:
         print()
         print(derivation(model, image).table())

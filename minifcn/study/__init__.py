@@ -2,9 +2,10 @@
 
 from .cost import Cost, cost, multiply_adds
 from .derivation import Derivation, derivation
-from .memory import Memory, memory
+from .memory import Memory, measured, memory
 from .report import report
 
 __all__ = [
-    "Cost", "Derivation", "Memory", "cost", "derivation", "memory", "multiply_adds", "report",
+    "Cost", "Derivation", "Memory", "cost", "derivation", "measured", "memory", "multiply_adds",
+    "report",
 ]  # fmt: skip

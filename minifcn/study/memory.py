@@ -7,11 +7,13 @@ is made until Python lets it go, which is when a real run would free it:
     training    weights + momentum + max over time of (image + kept arrays + gradients)
 
 Not counted: the kernels' own scratch memory, which mf.limit_workspace bounds, borders around images
-in memory, and Python itself. Training is one step of SGD with momentum on one batch.
+in memory, and Python itself; `measured` counts all that, by a real run. Training is one step of SGD
+with momentum on one batch.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,9 @@ import numpy as np
 
 from .. import nn
 from ..core import Tensor
+from ..device import to_device
 from ..graph import reachable, walk
+from ..infer.memory import peak_of
 from ..models.walk import image_shape, listed
 from ..modes import enable_grad, no_grad
 from ..sketch import Meter, emptied, sketching, stand_in
@@ -55,6 +59,32 @@ def memory(model: nn.Module, image: Sequence[int]) -> Memory:
     shape = image_shape("memory", image)
     weights = sum(p.data.nbytes for p in model.parameters())
     return Memory(weights, _forward(model, shape), _step(model, shape))
+
+
+def measured(model: nn.Module, image: Sequence[int]) -> tuple[float, int]:
+    """(seconds, bytes) of inference on an image of zeros: a real second run, where the model lives.
+
+    Bytes are those of the weights and of all that the run takes at its peak.
+    """
+    shape = image_shape("measured", image)
+    first = next(iter(model.parameters()), None)
+    device = "cpu" if first is None else first.device
+    x = Tensor(to_device(np.zeros(shape, np.float32 if first is None else first.dtype), device))
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            model(x)
+            start = time.perf_counter()
+            for y in listed(model(x)):
+                y.numpy()  # on a GPU this waits for the end
+            seconds = time.perf_counter() - start
+            peak = peak_of(lambda: model(x), device)
+    finally:
+        for module, was in modes:
+            module.training = was
+    weights = sum(p.data.nbytes for p in model.parameters())
+    return seconds, weights + x.data.nbytes + round(peak)
 
 
 def _image(model: nn.Module, shape: Sequence[int], meter: Meter) -> Tensor:

@@ -58,6 +58,15 @@ def test_it_draws(capsys, tmp_path: Path):
     assert "crop 31" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
+def test_it_measures(capsys):
+    arguments = ("espnet", "--input", "3x96x96", "--measure")
+    code, out, _ = told(capsys, *arguments)
+    assert code == 0 and "measured here" in out
+    found = json.loads(told(capsys, *arguments, "--json")[1])
+    assert found["measured"]["seconds"] > 0
+    assert found["measured"]["inference_bytes"] > found["memory"]["inference"]
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

@@ -11,7 +11,7 @@ import minifcn as mf
 from minifcn import nn
 from minifcn.kernels.numpy_kernels.memory import memory_counts, reset_peak
 from minifcn.models import FCN, SmallEncoder, build
-from minifcn.study import memory
+from minifcn.study import measured, memory
 
 
 def peak_of(run: Callable[[], Any]) -> int:
@@ -89,3 +89,13 @@ def test_nothing_is_computed_or_changed():
     assert all((before[k].numpy() == t.numpy()).all() for k, t in net.state_dict().items())
     assert streams == net.random_state() and net.training
     assert all(p.grad is None for p in net.parameters())
+
+
+def test_measured_is_what_a_run_takes(device):
+    net = FCN(SmallEncoder(width=4, depth=2), 2).to(device)
+    net.encoder.eval()
+    modes = [m.training for m in net.modules()]
+    seconds, peak = measured(net, (3, 60, 70))
+    found = memory(net, (3, 60, 70))
+    assert seconds > 0 and found.inference <= peak < 4 * found.inference + 200_000
+    assert modes == [m.training for m in net.modules()]
