@@ -9,6 +9,7 @@ What a network decides by values (an `if` on a loss) cannot be sketched: stand-i
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,9 @@ from numpy.lib.stride_tricks import as_strided
 from .core import Op, Tensor
 from .device import Array, is_floating
 from .modes import mode
-from .shapes import Shape
+from .shapes import Shape, ShapeError
+
+MOST = 1 << 59  # elements; their bytes still are a number that NumPy can hold
 
 # Called after every operator: (op, inputs, y), as `mode.trace`.
 Listener = Callable[[Op, Sequence[Tensor], Tensor], None]
@@ -32,6 +35,8 @@ def stand_in(shape: Shape, dtype: Any = np.float32) -> Array:
     >>> stand_in((1, 64, 3000, 4000)).shape
     (1, 64, 3000, 4000)
     """
+    if math.prod(shape) >= MOST:
+        raise ShapeError(f"sketch: an array of shape {shape} is larger than any can be")
     return as_strided(np.zeros(1, dtype), shape, (0,) * len(shape))
 
 

@@ -54,6 +54,13 @@ def test_a_stand_in_takes_no_memory():
     assert stand_in((), np.int64).dtype == np.int64 and stand_in((0, 3)).size == 0
 
 
+@pytest.mark.parametrize("side", [1 << 31, 10**30])
+def test_what_no_array_can_be_is_refused(side):
+    with pytest.raises(mf.ShapeError, match="is larger than any can be"):
+        stand_in((3, side, side), np.float64)
+    assert stand_in((1 << 29, 1 << 29), np.float64).nbytes == 8 << 58
+
+
 def test_a_gradient_can_be_sketched():
     x = mf.Tensor(stand_in((2, 3, 4000, 3000)), requires_grad=True)
     w = mf.tensor(np.ones((5, 3, 3, 3), np.float32), requires_grad=True)

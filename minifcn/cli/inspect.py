@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..study.words import large
 
     model = _opened(arguments.model, dict(arguments.set))
-    channels = getattr(model, "config", {}).get("in_channels", 3)
+    config = getattr(model, "config", {})
+    channels = {**config.get("encoder", {}), **config}.get("in_channels", 3)
     image = arguments.input or (channels, *IMAGE)
     found = cost(model, image)
     if arguments.draw:
