@@ -1,5 +1,6 @@
 """Damaged and hostile ONNX files: an error that names the file, never a crash or a huge array."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import minifcn as mf
-from minifcn import models
+from minifcn import models, nn
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
@@ -216,3 +217,33 @@ def test_graphs_within_graphs_are_refused(depth: int, words: str, tmp_path: Path
     data = field(7, graph + field(11, x) + field(12, y)) + field(8, b"\x10\x13")
     with pytest.raises(mo.OnnxError, match=words):
         opened(data, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("Conv", ["x", "w"], ["y"], pads=[1 << 40, 0, 0, 0]),
+        helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[1 << 20, 1 << 20]),
+        helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], pads=[0, 1 << 40, 0, 0]),
+        helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[1 << 40, 2]),
+        helper.make_node("Conv", ["x", "w"], ["y"], dilations=[1 << 40, 1]),
+    ],
+    ids=lambda node: node.op_type,
+)
+def test_borders_and_strides_are_held_small(node: Any, tmp_path: Path) -> None:
+    w = numpy_helper.from_array(np.ones((1, 1, 3, 3), np.float32), "w")
+    (tmp_path / "m.onnx").write_bytes(model([node], [w]))
+    with pytest.raises(mo.OnnxError, match="is asked for"):
+        mo.load(tmp_path / "m.onnx")(np.zeros((1, 1, 8, 8), np.float32))
+
+
+def test_without_onnx_one_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for call in (
+        lambda: mo.load(tmp_path / "m.onnx"),
+        lambda: mo.export(nn.ReLU(), tmp_path / "m"),
+    ):
+        with pytest.raises(mo.OnnxError, match=r"needs the package onnx; install minifcn\[onnx\]"):
+            call()

@@ -63,5 +63,6 @@ def test_an_operator_gives_the_same_in_onnxruntime(sample: Any, tmp_path: Path) 
 def test_every_operator_is_written_or_listed_with_a_reason() -> None:
     ours = {n for n, kind in Op.registry.items() if kind.__module__.startswith("minifcn.")}
     assert not set(RULES) & set(NOT_WRITTEN)
-    assert ours == set(RULES) | set(NOT_WRITTEN)
+    assert ours <= set(RULES) | set(NOT_WRITTEN)
+    assert set(RULES) <= ours
     assert all(NOT_WRITTEN.values())

@@ -16,7 +16,7 @@ from typing import Any
 from ...images import write_aside
 from ...nn import Module
 from ...shapes import Shape
-from .error import OnnxError
+from .error import OnnxError, need
 from .outward import RULES
 from .outward.align import Graph, align
 from .outward.trace import Trace, trace
@@ -26,19 +26,16 @@ OPSET = 19  # AveragePool that rounds up as we do
 IR_VERSION = 9  # of the same year, so that older runtimes read the file
 LIMIT = 2 << 30  # what one protobuf message may hold
 
-# What is added to batch and image in each run: steps of every power of two, so that strides up to
-# 32 leave every remainder; along H in another order than along W, so that the two are told apart.
+# What is added to batch, height and width: every remainder of strides up to 32, along H in another
+# order than along W, so that the two are told apart; then images that are larger by much.
 GROWTH = (
     (0, 0, 0),
-    (1, 1, 33),
-    (0, 2, 1),
-    (2, 4, 16),
-    (1, 8, 2),
-    (0, 16, 4),
-    (1, 33, 8),
-    (3, 3, 5),
-    (0, 71, 103),
+    *((k % 3, k, (13 * k + 5) % 32) for k in range(1, 32)),
+    (1, 33, 71),
+    (0, 64, 39),
+    (2, 71, 103),
 )
+EVEN = ((0, 32, 64), (1, 64, 32), (2, 96, 160), (0, 160, 96))  # for who takes only multiples
 SMALL = 32  # and images below that size, if the network takes them
 TINY = ((1, 5, 7), (0, 11, 3), (2, 18, 13))
 EVEN = ((0, 32, 64), (1, 64, 32), (2, 96, 160), (0, 160, 96))  # for who takes only multiples
@@ -58,6 +55,7 @@ def export(
     and width of `input_shape`; False: `input_shape` alone. A Predictor's classes, normalisation and
     channel order stand in the file's metadata, as what `metadata` adds.
     """
+    need("onnx", "onnx")
     from onnx import checker
 
     module, texts = _described(model)
@@ -143,12 +141,12 @@ def _at_many_sizes(module: Module, shape: Shape) -> list[Trace]:
                 refused.append(f"{H + h} x {W + w}: {error}")
         if len(runs) > 4:
             return runs
-    if len(runs) < 4:
-        raise OnnxError(
-            f"export: the model takes an image of {H} x {W}, but others it refuses ({refused[0]}); "
-            f"export it with dynamic='batch' for this size alone"
-        )
-    return runs
+    if len(runs) > 3:
+        return runs
+    raise OnnxError(
+        f"export: the model takes an image of {H} x {W}, but others it refuses ({refused[0]}); "
+        f"export it with dynamic='batch' for this size alone"
+    )
 
 
 def _proto(graph: Graph, title: str, texts: dict[str, str]) -> Any:
@@ -185,8 +183,12 @@ def _proto(graph: Graph, title: str, texts: dict[str, str]) -> Any:
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
-    sizes = ", ".join("x".join(map(str, image)) for image in graph.images)
-    helper.set_model_props(proto, {**texts, "learnt_from": sizes})
+    least, most = (
+        " x ".join(str(pick(axis)) for axis in zip(*graph.images, strict=True))
+        for pick in (min, max)
+    )
+    learnt = f"{len(graph.images)} images, {least} to {most}"
+    helper.set_model_props(proto, {**texts, "learnt_from": learnt})
     return proto
 
 

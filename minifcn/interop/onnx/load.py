@@ -26,6 +26,7 @@ TRAINED = {
     "Add": (0, 1), "Sub": (0, 1), "Mul": (0, 1), "Div": (0, 1),
 }  # fmt: skip
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Expand", "Cast")
+FAULTS = (AttributeError, IndexError, MemoryError, TypeError, ValueError, ZeroDivisionError)
 STATISTICS = (3, 4)  # of BatchNormalization
 
 
@@ -100,7 +101,7 @@ class Network(Module):
         given = [values[name] for name in node.inputs]
         try:
             made = run(*given)
-        except (ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError) as error:
+        except FAULTS as error:
             shapes = ", ".join("-" if v is None else str(v.shape) for v in given)
             raise OnnxError(f"{node.kind} {node.name!r}: {error} (inputs: {shapes})") from error
         made = made if isinstance(made, tuple) else (made,)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ....device import Array
-from ..error import OnnxError
+from ..error import OnnxError, need
 
 NEWEST = 28  # the opset that this was checked with
 LARGEST = 1 << 31  # bytes of a file: what a protobuf message may hold
@@ -47,6 +47,7 @@ class Plan:
 
 def read(path: str | Path) -> Plan:
     """The plan of a file."""
+    need("onnx", "onnx")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"load: {path}: no such file")
@@ -77,6 +78,7 @@ def parsed(data: bytes) -> Any:
 def plan(model: Any, folder: Path | None = None) -> Plan:
     """Everything of a ModelProto that we use; all faults together."""
     graph = model.graph
+    _check_texts(model)
     faults = _unsupported(model)
     opsets = {
         ("" if o.domain == "ai.onnx" else o.domain): int(o.version) for o in model.opset_import
@@ -96,6 +98,20 @@ def plan(model: Any, folder: Path | None = None) -> Plan:
     found.metadata = {prop.key: prop.value for prop in model.metadata_props}
     _check_order(found)
     return found
+
+
+def _check_texts(model: Any) -> None:
+    """Names are texts; where they are not, protobuf gives bytes."""
+    graph = model.graph
+    named = [*graph.initializer, *graph.input, *graph.output, *graph.node]
+    texts = [one.name for one in named] + [o.domain for o in model.opset_import]
+    for node in graph.node:
+        texts += [node.op_type, node.domain, *node.input, *node.output]
+        texts += [one.name for one in node.attribute]
+    texts += [text for prop in model.metadata_props for text in (prop.key, prop.value)]
+    wrong = [text for text in texts if not isinstance(text, str)]
+    if wrong:
+        raise OnnxError(f"a name is {wrong[0]!r}, which is no text in UTF-8")
 
 
 def _unsupported(model: Any) -> list[str]:

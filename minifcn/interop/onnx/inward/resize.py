@@ -21,6 +21,7 @@ from .values import Value, allowed, axis_of, beside, host, ints, labels
 PLACES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
           "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize")  # fmt: skip
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+LONGEST = 1 << 20
 POLICIES = ("stretch", "not_larger", "not_smaller")
 
 
@@ -96,6 +97,10 @@ def _resized(x: Value, o: Any, factors: list[float], wanted: Any, roi: Any) -> V
         for a, (n, f) in enumerate(zip(x.shape, factors, strict=True))
     ]
     allowed(sizes, 8)
+    if max(sizes, default=0) > LONGEST:
+        raise ValueError(
+            f"a size of {sizes} is asked for, expected at most {LONGEST} along an axis"
+        )
     if _is_ours(image, o, factors, sizes):
         return _by_ours(image, o, factors, sizes, wanted)
     y = image

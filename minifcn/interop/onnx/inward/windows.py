@@ -14,7 +14,7 @@ from ....functional.max_pool import MaxPool2d, MaxPoolIndices
 from ....window import Window
 from .node import Node, Run, operator
 from .parts import bordered
-from .values import Value, host, ints, labels, settled
+from .values import Value, allowed, host, ints, labels, settled
 
 WORDS = {"NOTSET": "", "": "", "VALID": "valid", "SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
 
@@ -42,6 +42,8 @@ class Geometry:
     def pair(self, values: Any, flat: bool, default: int = 1) -> tuple[int, int]:
         """(along H, along W)."""
         given = list(values) if values else [default] * (1 if flat else 2)
+        if len(given) != (1 if flat else 2):
+            raise ValueError(f"{self.kind}: got {given} for {1 if flat else 2} axes of the image")
         high, wide = (default, *given) if flat else given
         return high, wide
 
@@ -50,8 +52,25 @@ class Geometry:
         if self.word:
             return self.word
         pads = list(self.o.pads) if self.o.pads else [0] * (2 if flat else 4)
+        if len(pads) != (2 if flat else 4):
+            raise ValueError(f"{self.kind}: pads are {pads} for {1 if flat else 2} axes")
         top, left, bottom, right = (0, pads[0], 0, pads[1]) if flat else pads
         return (top, bottom), (left, right)
+
+    def check(self, x: Tensor, channels: int, kernel: Any, spread: bool = False) -> None:
+        """Refuse borders and strides that make a huge image out of a small one, N C W or N C H W.
+
+        With `spread` strides enlarge.
+        """
+        flat = x.ndim == 3
+        pads = self.padding(flat)
+        stride, dilation = self.pair(self.o.strides, flat), self.pair(self.o.dilations, flat)
+        sizes = []
+        for axis, n in enumerate((1, x.shape[2]) if flat else x.shape[2:]):
+            border = dilation[axis] * (self.pair(kernel, flat)[axis] - 1) + 1
+            border += 0 if isinstance(pads, str) else sum(max(p, 0) for p in pads[axis])
+            sizes.append(n * (stride[axis] if spread else 1) + border)
+        allowed((x.shape[0], channels, *sizes), x.dtype.itemsize)
 
     def window(self, x: Tensor, flat: bool, ceil: int) -> Window:
         """That of pooling."""
@@ -77,6 +96,7 @@ def conv(node: Node) -> Run:
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         flat = geometry.flat(x)
+        geometry.check(x, x.shape[1], w.shape[2:])
         if flat:
             x, w = _row(x), _row(w)
         y = F.conv2d(
@@ -100,6 +120,7 @@ def conv_transpose(node: Node) -> Run:
 
     def run(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
         flat = geometry.flat(x)
+        geometry.check(x, w.shape[1] * o.group, w.shape[2:], spread=True)
         if flat:
             x, w = _row(x), _row(w)
         stride, dilation = geometry.pair(o.strides, flat), geometry.pair(o.dilations, flat)
@@ -152,6 +173,7 @@ def max_pool(node: Node) -> Run:
         flat = geometry.flat(x)
         dtype = x.dtype
         image = x if isinstance(x, Tensor) else settled(x.astype(np.float32), "cpu")
+        geometry.check(image, x.shape[1], geometry.o.kernel_shape)
         image = _row(image) if flat else image
         window = geometry.window(image, flat, geometry.o.ceil_mode)
         y: Any = MaxPool2d(window)(image)
@@ -208,6 +230,7 @@ def average_pool(node: Node) -> Run:
 
     def run(x: Tensor) -> Tensor:
         flat = geometry.flat(x)
+        geometry.check(x, x.shape[1], geometry.o.kernel_shape)
         image = _row(x) if flat else x
         window = geometry.window(image, flat, geometry.o.ceil_mode)
         pads = geometry.padding(flat)

@@ -47,6 +47,6 @@ NOT_WRITTEN = {
         batch_norm_grad cross_entropy_grad nll_loss_grad put_slice""".split(),
         _BACKWARD,
     ),
-    **dict.fromkeys("cross_entropy nll_loss target_weight".split(), _LOSS),
+    **dict.fromkeys("cross_entropy nll_loss target_weight label_mean".split(), _LOSS),
     **dict.fromkeys("dropout batch_norm batch_norm_relu all_sum".split(), _TRAINING),
 }

@@ -45,6 +45,16 @@ class Rule:
     other: Axis | None = None
     missing: bool = False
 
+    def of(self, a: int, b: int = 0) -> int:
+        """The number where the axes have these sizes."""
+        if self.a is None:
+            return self.c
+        if self.missing:
+            return max((b if self.other else 0) - a + self.c, 0)
+        if self.modulo:
+            return -a % self.modulo + self.c
+        return (a * (b if self.other else 1) * self.m + self.c) // self.d
+
 
 def explain(series: Series, known: list[tuple[Axis, Series]]) -> Rule | None:
     """The first rule that gives `series`, by the axes that are known; likely ones come first."""
@@ -108,8 +118,9 @@ def _rounded(series: Series, axis: Axis, a: Series) -> Rule | None:
     for d in DIVISORS:
         low = max(d * v - x for v, x in zip(series, a, strict=True))
         high = min(d * v - x + d - 1 for v, x in zip(series, a, strict=True))
-        if low <= high and len(set(series)) > 2:
-            return Rule(axis, c=high if 0 > high else max(low, 0), d=d)
+        natural = [c for c in (0, d - 1) if low <= c <= high]  # rounded down, rounded up
+        if len(set(series)) > 2 and (natural or low == high):
+            return Rule(axis, c=natural[0] if natural else low, d=d)
     return None
 
 

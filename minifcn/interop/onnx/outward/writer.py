@@ -29,7 +29,7 @@ class Writer:
         self.makers = {step.y: step for step in graph.steps}
         self.fixed: set[int] = set()  # values that no image has touched
         self._names: dict[int, str] = {0: INPUT}
-        self._used: set[str] = {INPUT}
+        self._used: set[str] = {INPUT, *graph.outputs}
         self._sizes: dict[Any, str] = {}
         self._where = ""
         touched = {0}
