@@ -70,6 +70,15 @@ def test_a_gradient_can_be_sketched():
     assert gx.shape == x.shape and gw.shape == w.shape
 
 
+def test_statistics_of_a_batch_are_not_computed():
+    net = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    x = mf.Tensor(stand_in((1, 1, 100_000, 100_000)))
+    with emptied(net, training=True), sketching():
+        y = net(x)
+        gradients = mf.grad(y, list(net.parameters()), mf.Tensor(stand_in(y.shape)))
+    assert [g.shape for g in gradients] == [p.shape for p in net.parameters()]
+
+
 def test_it_ends_with_the_block_and_stays_in_its_thread():
     heard: list[float] = []
     with sketching():
