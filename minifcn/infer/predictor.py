@@ -23,7 +23,7 @@ from ..models import build
 from ..modes import no_grad
 from ..nn import Module
 from ..shapes import shown
-from .memory import measure_bytes_per_pixel
+from .memory import PROBE_SIDE, measure_bytes_per_pixel
 from .plan import Plans
 from .predict import Prediction, predict_image
 from .tiles import MEMORY_LIMIT
@@ -103,11 +103,13 @@ class Predictor:
     def bytes_per_pixel(self) -> float:
         """What the network needs at its peak per pixel of the photo; measured once."""
         model = self._ready()
-        return measure_bytes_per_pixel(
-            replace(self, planned=False)._logits,
-            stride=model.stride * self.shrink,
-            device=self.device,
-        )
+        stride = model.stride * self.shrink
+        plain = replace(self, planned=False)
+        needed = measure_bytes_per_pixel(plain._logits, stride=stride, device=self.device)
+        if self.planned and self.device == "cpu":
+            side = -(-PROBE_SIDE // stride) * stride
+            needed = max(needed, self._plans.bytes_of((3, side, side)) / side**2)
+        return needed
 
     @property
     def device(self) -> str:
@@ -146,7 +148,7 @@ class Predictor:
 
     @cached_property
     def _plans(self) -> Plans:
-        return Plans(self._network, self.model)
+        return Plans(self._network, self.model, self.memory_limit)
 
     def _ready(self) -> Any:
         """The model in inference mode, if it is one that gives a class for every pixel."""

@@ -56,9 +56,9 @@ def test_photo_after_photo(shrink):
 
 def test_tiles_are_planned_too():
     plain, plan = planned()
-    limit = int(90 * 90 * plain.bytes_per_pixel)
+    limit = int(90 * 90 * plan.bytes_per_pixel)
     plan = replace(plan, memory_limit=limit)
-    x = photo(70, 400)
+    x = photo(70, 900)
     same_to_the_eye(plain, plan, x)
     assert made(plan._plans)  # the tiles in the middle are of one size
 
@@ -108,6 +108,20 @@ def test_few_sizes_are_kept_and_batches_are_not_planned():
     for _ in range(3):
         assert plans(np.ones((2, 3, 9, 9), np.float32)).shape == (2, 2, 7, 7)
     assert (3, 9, 9) not in plans.plans
+
+
+def test_plans_keep_to_their_memory():
+    net = nn.Conv2d(3, 8, 3, padding=1)
+    one = Plans(net, net).bytes_of((3, 64, 64))
+    assert 64 * 64 * (3 + 8 + 3) * 4 < one < 64 * 64 * (3 + 8 + 4 + 27) * 4
+    plans = Plans(net, net, memory=2 * one)
+    for size in (64, 63, 62, 61):
+        for _ in range(2):
+            plans(np.ones((1, 3, size, 64), np.float32))
+        assert plans.nbytes <= 2 * one
+    assert len(made(plans)) == 2
+    _, plan = planned()
+    assert plan.bytes_per_pixel * 192**2 >= plan._plans.bytes_of((3, 192, 192))
 
 
 class Moody(nn.Module):

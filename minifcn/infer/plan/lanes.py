@@ -48,6 +48,11 @@ class Lanes:
         self.scratch: list[Scratch] = []
         self.shared: dict[int, list[list[list[Job]]]] = {}
 
+    @property
+    def nbytes(self) -> int:
+        """The scratch memory of all lanes."""
+        return sum(a.nbytes for room in self.scratch for a in room.memory.values())
+
     def measure(self) -> None:
         """Do all jobs in this thread, and remember how long each takes."""
         scratch = self._scratch(1)[0]

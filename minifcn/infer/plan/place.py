@@ -16,6 +16,8 @@ from .passes import Frame, Join
 from .step import Step
 
 Home = tuple[Value, int]  # whose memory, and from which channel on
+Life = tuple[int, int]  # the first and the last wave that needs it
+ALIGN = 16  # numbers: a cache line
 
 
 def waves_of(steps: list[Step]) -> list[list[Step]]:
@@ -43,43 +45,61 @@ def homes(steps: list[Step]) -> dict[Value, Home]:
 
 
 def place(waves: list[list[Step]], result: Value) -> dict[Value, Array]:
-    """An array for every value that the steps make; that of `result` is not shared."""
+    """An array for every value that the steps make; that of `result` lives to the end."""
     home = homes([step for wave in waves for step in wave])
-    last: dict[Value, int] = {}  # of each memory: the last wave that needs it
-    for index, wave in enumerate(waves):
-        for step in wave:
-            for v in (*step.reads, step.out):
-                if v in home:
-                    last[home[v][0]] = index
-    last[home[result][0]] = len(waves)
-    memory: dict[Value, Array] = {}
-    kinds: dict[Value, object] = {}
-    free: dict[object, list[Array]] = {}
+    lives: dict[Value, Life] = {}  # of each memory
+    frames: dict[Value, object] = {}
     for index, wave in enumerate(waves):
         for step in wave:
             owner = home[step.out][0]
-            if owner not in memory:
-                kinds[owner] = kind = _kind(step, owner)
-                idle = free.get(kind)
-                memory[owner] = idle.pop() if idle else np.zeros(_room(owner), np.float32)
-        for owner in [v for v, when in last.items() if when == index]:
-            free.setdefault(kinds[owner], []).append(memory[owner])
+            if isinstance(step, Frame):
+                frames[owner] = owner.shape, step.near, step.x.shape
+            for v in (*step.reads, step.out):
+                if v in home:
+                    first, _ = lives.get(home[v][0], (index, index))
+                    lives[home[v][0]] = first, index
+    lives[home[result][0]] = lives[home[result][0]][0], len(waves)
+    memory = _framed({v: lives.pop(v) for v in frames}, frames)
+    starts, total = packed({v: (prod(v.shape[1:]), life) for v, life in lives.items()})
+    arena = np.empty(total, np.float32)
+    memory |= {v: arena[start : start + prod(v.shape[1:])] for v, start in starts.items()}
     views: dict[Value, Array] = {}
     for v, (owner, c) in home.items():
-        whole = memory[owner][: prod(owner.shape[1:])].reshape(owner.shape[1:])
+        whole = memory[owner].reshape(owner.shape[1:])
         views[v] = whole if v is owner else whole[c : c + v.channels]
     return views
 
 
-def _kind(step: Step, owner: Value) -> object:
-    """Memory of one kind may serve one value after the other."""
-    if isinstance(step, Frame):
-        return owner.shape, step.near, step.x.shape
-    return _room(owner)
+def packed(needs: dict[Value, tuple[int, Life]]) -> tuple[dict[Value, int], int]:
+    """Where in one piece of memory each value begins, and how long that is.
+
+    The largest first, each at the first gap among those that live at the same time.
+    """
+    starts: dict[Value, int] = {}
+    total = 0
+    for v, (size, life) in sorted(needs.items(), key=lambda item: -item[1][0]):
+        start = 0
+        for other in sorted(
+            (o for o in starts if _meet(life, needs[o][1])), key=starts.__getitem__
+        ):
+            if starts[other] - start >= size:
+                break
+            start = max(start, -(-(starts[other] + needs[other][0]) // ALIGN) * ALIGN)
+        starts[v] = start
+        total = max(total, start + size)
+    return starts, total
 
 
-def _room(owner: Value) -> int:
-    """Its numbers, rounded up in steps of at most an eighth, so that memory fits again."""
-    size = prod(owner.shape[1:])
-    step: int = max(1 << max(size.bit_length() - 4, 0), 16)
-    return -(-size // step) * step
+def _meet(one: Life, other: Life) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _framed(lives: dict[Value, Life], kinds: dict[Value, object]) -> dict[Value, Array]:
+    """Zeros, with one memory for frames of a kind that live one after the other."""
+    memory: dict[Value, Array] = {}
+    for v, life in lives.items():
+        others = [o for o in memory if kinds[o] == kinds[v]]
+        busy = {id(memory[o]) for o in others if _meet(life, lives[o])}
+        free = [memory[o] for o in others if id(memory[o]) not in busy]
+        memory[v] = free[0] if free else np.zeros(prod(v.shape[1:]), np.float32)
+    return memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from ...core import Tensor
 from ...device import Array
 from ...kernels.numpy_kernels.threads import allowed
 from ...modes import no_grad
-from ...nn.trace import Program, TraceError, trace
+from ...nn.trace import Program, TraceError, Value, trace
 from ...shapes import ShapeError
 from .join import Joiner
 from .lanes import Lanes
@@ -50,6 +50,7 @@ class Plan:
         self.steps = Joiner(program).steps
         waves = waves_of(self.steps)
         arrays = place(waves, program.result)
+        self._bytes = _bytes(arrays)
         self.photo = arrays[program.photo] = np.empty(size, np.float32)
         self.result = arrays[program.result][None]
         self.lanes = Lanes([[j for step in wave for j in step.jobs(arrays)] for wave in waves])
@@ -60,6 +61,11 @@ class Plan:
             with np.errstate(all="ignore"):
                 self.lanes.measure()
             _compare(self.result, wanted)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it holds, and that of the photo."""
+        return self._bytes + self.photo.nbytes + self.lanes.nbytes
 
     def __call__(self, x: Array) -> Array:
         """The result for one photo, in the plan's own memory: it is gone when the next one comes.
@@ -74,6 +80,12 @@ class Plan:
         with np.errstate(all="ignore"):
             self.lanes.run(allowed())
         return self.result
+
+
+def _bytes(arrays: Mapping[Value, Array]) -> int:
+    """What all of them take together."""
+    whole = {id(a.base): a.base for a in arrays.values() if a.base is not None}
+    return sum(a.nbytes for a in whole.values())
 
 
 def _check(program: Program) -> None:

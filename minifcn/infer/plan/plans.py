@@ -14,7 +14,8 @@ from ...modes import no_grad
 from ...nn import Module
 from .plan import Plan, PlanError
 
-KEEP = 3  # sizes of a thread whose plans are kept
+KEEP = 8  # sizes of a thread that are remembered
+MEMORY = 1 << 28  # bytes of all plans of a thread, but for the last one's
 
 
 class Plans(threading.local):
@@ -25,8 +26,10 @@ class Plans(threading.local):
     anew. Each thread has plans of its own.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], model: Module) -> None:
-        self.function = function
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], model: Module, memory: int = MEMORY
+    ) -> None:
+        self.function, self.memory = function, memory
         self.weights = [*model.parameters(), *model.buffers()]
         self.writes = -1
         self.plans: OrderedDict[tuple[int, ...], Plan | str] = OrderedDict()
@@ -58,6 +61,18 @@ class Plans(threading.local):
                 plan = "refused"
         self.plans[size] = "seen" if plan == "new" else plan
         self.plans.move_to_end(size)
-        while len(self.plans) > KEEP:
+        while len(self.plans) > KEEP or (len(self.plans) > 1 and self.nbytes > self.memory):
             self.plans.popitem(last=False)
         return plan
+
+    def bytes_of(self, size: tuple[int, int, int]) -> int:
+        """What a plan of this size takes; 0 if there can be none."""
+        try:
+            return Plan(self.function, size).nbytes
+        except PlanError:
+            return 0
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of this thread's plans."""
+        return sum(plan.nbytes for plan in self.plans.values() if isinstance(plan, Plan))
