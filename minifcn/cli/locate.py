@@ -1,10 +1,10 @@
 """locate: Say where a class is, with a network that was trained to say what.
 
 CLASS is any of the names that the network has for a class, in any case, or its number; several go
-with commas between. FILE holds the weights of a classifier with a map of classes: SqueezeNet 1.1,
-or a file of minifcn. For each photo NAME, DIR gets NAME.png, the heat of the class over the photo,
-and its boxes; boxes.json and images.json have the boxes in COCO's result format, and seen.json says
-what the network takes the photo for as a whole, and where each class is surest.
+with commas between. FILE holds the weights of a classifier: SqueezeNet 1.1, ResNet or VGG16, or a
+file of minifcn with a map of classes. For each photo NAME, DIR gets NAME.png, the heat of the class
+over the photo, and its boxes; boxes.json and images.json have the boxes in COCO's result format,
+and seen.json says what the network takes the photo for as a whole, and where each class is surest.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "0: each as it is (384)",
     )
     parser.add_argument(
-        "--window", metavar="CELLS", type=whole(1), default=7, help="cells that decide together (7)"
+        "--window",
+        metavar="CELLS",
+        type=whole(1),
+        help="cells that decide together (7; 1 where each has seen a whole window)",
     )
     parser.add_argument(
         "--threshold",
@@ -107,11 +110,12 @@ def _locator(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, ...]]]
     from ..interop.names import words_of
 
     opened = open_model(arguments.weights, arguments.model, arguments.device)
-    if not hasattr(opened.model, "class_map"):
+    try:
+        model, window = opened.mapped()
+    except ValueError as error:
         raise ValueError(
-            f"{arguments.weights} is a {type(opened.model).__name__}, which has no map of classes "
-            f"that a mean was taken of, as SqueezeNet has; `minifcn detect` takes other networks"
-        )
+            f"{arguments.weights}: {error}; `minifcn detect` takes other networks"
+        ) from None
     names = opened.classes.names
     words: list[tuple[str, ...]] = [(name,) for name in names]
     if opened.known is not None:
@@ -121,11 +125,11 @@ def _locator(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, ...]]]
                 tuple(dict.fromkeys((n, *more))) for n, more in zip(names, everyone, strict=True)
             ]
     locator = Locator(
-        opened.model,
+        model,
         names,
         opened.normalize,
         side=SIDE if arguments.side is None else arguments.side or None,
-        window=arguments.window,
+        window=arguments.window or window,
         threshold=arguments.threshold,
         minimum_share=0,
     )

@@ -31,6 +31,25 @@ class Opened:
         """What runs a segmentation model on photos."""
         return self.own or Predictor(self.model, self.classes, self.normalize, side=self._side)
 
+    def mapped(self) -> tuple[Any, int]:
+        """The classifier with a `class_map`, and over how many cells of it a mean still is due.
+
+        One that has no map gets it by surgery, for the usual size of training images: where it ends
+        in a mean, the share of every cell, of which 7 x 7 were one image; else a window's answer.
+        """
+        if hasattr(self.model, "class_map"):
+            config: Any = getattr(self.model, "config", {})
+            return self.model, 1 if config.get("pooling") == "window" else 7
+        if self._side is None or self.known is None or self.known.data != "imagenet":
+            raise ValueError(
+                f"mapped: the model is a {type(self.model).__name__}, which has no map of classes "
+                f"that a mean was taken of, as SqueezeNet has, and is no classifier known here"
+            )
+        pooled = self.known.name != "vgg16"
+        pooling = "mean" if pooled else "window"
+        network, _ = models.convolutionize(self.model, self._side, pooling=pooling)
+        return network.eval(), 7 if pooled else 1
+
     @property
     def _side(self) -> int | None:
         return None if self.known is None else self.known.side

@@ -22,14 +22,15 @@ from ..nn.fuse import chain
 from ..shapes import Pair, Shape, ShapeError, bind
 from .walk import walk
 
-RESERVED = frozenset(("class_map", "classes", "config", "full_size", "grid", "image", "order",
-                      "radius", "stride", "training", "trunk"))  # fmt: skip
+RESERVED = frozenset(("class_map", "classes", "config", "full_size", "grid", "image", "least",
+                      "order", "radius", "stride", "training", "trunk"))  # fmt: skip
 
 
 class Convolutional(nn.Module):
     """Layers in a row, under the names that they had in the classifier.
 
-    `image` is C H W of the training images; a smaller image gets zeros around it.
+    `image` is C H W of the training images, `least` the size (H, W) that gives a map of one cell:
+    the same if windows slide. A smaller image gets zeros around it.
 
     Shape   x: N C H W -> N K h w, or N K H W with `full_size`
     """
@@ -47,12 +48,15 @@ class Convolutional(nn.Module):
         self.trunk, self.image, self.classes = trunk, image, classes
         for name, layer in layers:
             self._place(name, layer)
-        self.full_size = False
-        self.grid = walk(self, image).grid()
+        self.full_size, self.least = False, (1, 1)
+        walked = walk(self, image)
+        self.grid = walked.grid()
         steps = self.grid.rows.step, self.grid.cols.step
         if steps[0] != steps[1] or steps[0].denominator != 1:
             raise ShapeError(f"convolutional: the map has a cell every {steps} pixels (H, W)")
-        self.stride = int(steps[0])
+        S = self.stride = int(steps[0])
+        h, w = walked.steps[walked.outputs[-1]].shape[2:]  # a cell more for every S pixels
+        self.least = (max(image[1] - (h - 1) * S, 1), max(image[2] - (w - 1) * S, 1))
         self.radius = self.grid.reach
         self.full_size = full_size
         if full_size:  # zeros move all cells, and an enlarged pixel looks at the next cell too
@@ -94,8 +98,8 @@ class Convolutional(nn.Module):
         H, W = x.shape[2:]
         S, (top, left) = self.stride, self._before()
         h, w = -(-H // S), -(-W // S)
-        bottom = max(self.image[1] + (h - 1) * S - H - top, 0)
-        right = max(self.image[2] + (w - 1) * S - W - left, 0)
+        bottom = max(self.least[0] + (h - 1) * S - H - top, 0)
+        right = max(self.least[1] + (w - 1) * S - W - left, 0)
         y = self.class_map(F.pad(x, (left, right, top, bottom)))[:, :, :h, :w]
         y = F.interpolate(y, (h * S, w * S), mode="bilinear", align_corners=False)
         return y[:, :, :H, :W]
@@ -108,7 +112,7 @@ class Convolutional(nn.Module):
 
     def _large_enough(self, x: Tensor) -> Tensor:
         bind("convolutional", x=("N C H W", x.shape))
-        lacks = [max(self.image[axis - 1] - x.shape[axis], 0) for axis in (2, 3)]
+        lacks = [max(self.least[axis - 2] - x.shape[axis], 0) for axis in (2, 3)]
         if not any(lacks):
             return x
         top, left = (missing // 2 for missing in lacks)

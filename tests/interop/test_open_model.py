@@ -8,8 +8,8 @@ import pytest
 import minifcn as mf
 from minifcn.data import Classes, Normalize
 from minifcn.files import FileError, save
-from minifcn.infer import Predictor
-from minifcn.interop import KNOWN, open_model, recognise
+from minifcn.infer import Locator, Predictor
+from minifcn.interop import KNOWN, Opened, open_model, recognise
 from minifcn.interop.names import classes_of, find_class, words_of
 from minifcn.models import build
 from minifcn.models.described import config_of
@@ -163,3 +163,30 @@ def test_real_squeezenet_gives_its_reference_logits():
         assert np.abs(got - references[name]).max() < 1e-3
         seen += 1
     assert seen == 3
+
+
+def test_classifiers_get_a_map_of_classes():
+    """SqueezeNet has one; a mean's shares, or a window's answers, are made by surgery."""
+    classes = classes_of("imagenet")
+    x = mf.tensor(np.random.default_rng(0).standard_normal((1, 3, 256, 288)).astype(np.float32))
+    for name, cells in (("squeezenet1_1", 7), ("resnet18", 7), ("vgg16", 1)):
+        narrow = {} if name == "squeezenet1_1" else {"width": 4}
+        model = build({"name": name, **narrow}, generator=np.random.default_rng(0)).eval()
+        opened = Opened(model, classes, Normalize(), KNOWN[name])
+        network, window = opened.mapped()
+        assert window == cells
+        with mf.no_grad():
+            y = network.class_map(x).numpy()
+            if name == "resnet18":
+                assert y.shape == (1, 1000, 8, 9)
+                assert np.allclose(y.mean((2, 3)), model(x).numpy(), atol=1e-4)
+            if name == "vgg16":
+                assert y.shape == (1, 1000, 2, 3)
+        photo = np.random.default_rng(1).integers(0, 256, (300, 380, 3), dtype=np.uint8)
+        found = Locator(network, classes.names, Normalize(), window=window)(photo, [934])
+        assert found.spots[0].heat.shape == (300, 380)
+        again = Opened(network, classes, Normalize())  # as a file of ours would give it
+        assert again.mapped() == (network, cells)
+    fcn = build({"name": "unet", "classes": 2, "width": 2})
+    with pytest.raises(ValueError, match="is a UNet, which has no map of classes"):
+        Opened(fcn, Classes(("a", "b")), Normalize()).mapped()
