@@ -14,6 +14,8 @@ CONV = "tests/kernels/test_cuda_conv.py"
 NORM = "tests/kernels/test_cuda_norm.py"
 EDGES = "tests/kernels/test_cuda_edges.py"
 TENSOR = "tests/kernels/test_cuda_tensor.py"
+CAST = "tests/kernels/test_cuda_cast.py"
+OPTIM = "tests/kernels/test_cuda_optim.py"
 
 
 @dataclass(frozen=True)
@@ -193,5 +195,33 @@ BUGS = [
         "  return {first, last < P ? last : P - 1};",
         "  return {first, last < P ? last : P};",
         (CONTRACT,), "pool_grad", ("address",),
+    ),
+    Bug(
+        "every channel counts the batch",
+        "norm_sums.cu",
+        "  if (count && c == 0) *count += 1;",
+        "  if (count) *count += 1;",
+        (NORM,), "moves_with and float32 and none", ("values", "thread"),
+    ),
+    Bug(
+        "a cast whose address does not fit",
+        "cast.cu",
+        "return (uint64)x % sizeof(Source) == 0 && ",
+        "return (uint64)x % sizeof(FROM) == 0 && ",
+        (CAST,), "begin_anywhere", ("address",),
+    ),
+    Bug(
+        "an array that is one block too long",
+        "group.cuh",
+        "    if (group.from[middle] <= block) low = middle; else high = middle;",
+        "    if (group.from[middle] < block) low = middle; else high = middle;",
+        (OPTIM,), "more_parameters_than_one_launch", ("values",),
+    ),
+    Bug(
+        "a missing barrier before the sums of a mean meet",
+        "label_mean.cu",
+        "  for (int left = 128; left > 0; left /= 2) {\n    __syncthreads();",
+        "  __syncthreads();\n  for (int left = 128; left > 0; left /= 2) {",
+        (CONTRACT,), "label_mean and float32", ("values", "thread"),
     ),
 ]  # fmt: skip

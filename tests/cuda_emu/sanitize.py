@@ -38,8 +38,8 @@ ALL = [
 # `--short`: one operator or two of every family, in float32.
 OPS = (
     "add", "amax", "avg_pool2d", "batch_norm", "batch_norm_grad", "conv2d", "conv2d_weight",
-    "conv_transpose2d", "cross_entropy", "dropout", "fold", "interpolate", "mat_mul", "max_pool2d",
-    "permute", "scatter_add", "softmax", "sum_to", "take_along",
+    "conv_transpose2d", "cross_entropy", "dropout", "fold", "interpolate", "label_mean", "mat_mul",
+    "max_pool2d", "permute", "scatter_add", "softmax", "sum_to", "take_along",
 )  # fmt: skip
 SHORT = [f"{ALL[0]}[cuda-{name}-0-float32]" for name in OPS]
 SHORT += ["tests/kernels/test_cuda_tensor.py::test_columns_of_several_tiles[float16]"]
