@@ -56,9 +56,9 @@ def test_photo_after_photo(shrink):
 
 def test_tiles_are_planned_too():
     plain, plan = planned()
-    limit = int(90 * 90 * plan.bytes_per_pixel)
+    limit = int(200 * 200 * plan.bytes_per_pixel)
     plan = replace(plan, memory_limit=limit)
-    x = photo(70, 900)
+    x = photo(100, 1600)
     same_to_the_eye(plain, plan, x)
     assert made(plan._plans)  # the tiles in the middle are of one size
 
