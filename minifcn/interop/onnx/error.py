@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from importlib.util import find_spec
 
 
 class OnnxError(ValueError):
@@ -11,7 +11,5 @@ class OnnxError(ValueError):
 
 def need(library: str, extra: str) -> None:
     """Say in one sentence what to install, if a library is not there."""
-    try:
-        importlib.import_module(library)
-    except ImportError as error:
-        raise OnnxError(f"needs the package {library}; install minifcn[{extra}]") from error
+    if find_spec(library) is None:
+        raise OnnxError(f"needs the package {library}; install minifcn[{extra}]")
