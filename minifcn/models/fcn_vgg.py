@@ -132,10 +132,11 @@ class FCNVGG16(nn.Module):
         return blocks[:-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        pools, y = [], x
-        for layers in self._blocks():
+        pools, y = {}, x
+        for k, layers in enumerate(self._blocks()):
             y = chain(layers, y)  # N C H/2 W/2
-            pools.append(y)
+            if k >= 4 - self.skips:
+                pools[k] = y
         y = self.score_fr(self.classifier(y))  # N K P Q
         for k, name in enumerate(self.upsamplings[:-1]):
             y = getattr(self, name)(y)  # N K 2P 2Q
