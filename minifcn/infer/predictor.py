@@ -211,6 +211,7 @@ class Predictor:
             order = meta.get("order", "RGB")
             mean, std = (tuple(float(v) for v in meta[key]) for key in ("mean", "std"))
             normalize = Normalize(mean, std, order)  # type: ignore[arg-type]  # it counts them
+            _check_kinds(model, arrays)
             model.load_state_dict(arrays)
             side = meta.get("side")
             predictor = Predictor(
@@ -227,6 +228,13 @@ class Predictor:
             raise files.FileError(f"load: {path}: {error}") from error
         model.eval().to(device)
         return predictor
+
+
+def _check_kinds(model: Module, arrays: dict[str, Array]) -> None:
+    """Numbers with a fraction where the model has such, whole ones where it has those."""
+    for name, tensor in model.state_dict().items():
+        if name in arrays and arrays[name].dtype.kind != tensor.dtype.kind:
+            raise ValueError(f"{name} is {arrays[name].dtype}, expected {tensor.dtype}")
 
 
 def _pixels(name: str, value: Any) -> int:
