@@ -204,7 +204,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _photo(self, data: bytes) -> UInt8:
         try:
-            return decode_image(data, name="the upload", most=self.server.limits.pixels)
+            with self.server.unpacking:
+                return decode_image(data, name="the upload", most=self.server.limits.pixels)
         except ImageError as error:
             status = 413 if isinstance(error, ImageSizeError) else 400
             raise Refusal(status, str(error).removeprefix("decode_image: ")) from None

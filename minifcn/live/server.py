@@ -19,6 +19,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
 from ..infer import Predictor, background
+from ..train.threads import cores
 from .clients import Clients
 from .gate import Gate, is_loopback
 from .handler import Handler
@@ -73,6 +74,7 @@ class Server(ThreadingMixIn, TCPServer):
         }
         self.open: dict[socket.socket, bool] = {}  # connection -> is it one too many?
         self.lock = threading.Lock()
+        self.unpacking = threading.Semaphore(cores())  # a few times its size while it lasts
         self.refused = 0
         self.noted: set[str] = set()
         self.address_family = _family(host)
