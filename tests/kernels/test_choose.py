@@ -54,6 +54,15 @@ def test_float64_never_takes_winograd(problem: Problem, wish: str | None) -> Non
     assert "winograd" not in choose(problem._replace(dtype="d"), wish).algorithm
 
 
+@pytest.mark.parametrize(
+    "K, fitting", [(32, True), (31, True), (29, True), (27, False), (16, True)]
+)
+def test_almost_whole_blocks_will_do_on_the_way_up(K: int, fitting: bool) -> None:
+    window = Window((48, 48), (3, 3), (K, K), (16, 16))
+    assert fits("blocks", Problem("conv_transpose2d", 1, 4, 4, window, "f")) == fitting
+    assert fits("blocks", Problem("conv2d", 1, 4, 4, window, "f")) == (K % 16 == 0)
+
+
 def test_im2col_fits_everything() -> None:
     for groups, stride in ((1, 1), (2, 3)):
         window = Window.for_conv("test", (9, 9), (2, 3), stride, 1, 2, groups)

@@ -159,9 +159,12 @@ def test_the_three_are_one_form(algorithm: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["im2col", "blocks", "planes"])
-def test_upsampling_16_times(algorithm: str) -> None:
-    """The last layer of FCN-32s and -16s: kernel 32, stride 16."""
-    window = Window((48, 32), (3, 2), (32, 32), (16, 16), (1, 1), (8, 8))
+@pytest.mark.parametrize("kernel, pad, image", [
+    (32, 8, (48, 32)), (31, 15, (33, 17)), (31, 0, (63, 47)), (31, 0, (60, 50)), (30, 3, (48, 32)),
+])  # fmt: skip
+def test_upsampling_16_times(algorithm: str, kernel: int, pad: int, image: Any) -> None:
+    """The last layer of FCN-32s and -16s, also on a ResNet and on SqueezeNet."""
+    window = Window(image, (3, 2), (kernel,) * 2, (16, 16), (1, 1), (pad,) * 2)
     case = Sizes(window, 1, 2, 1)
     for direction in TRIAD:
         expected = run(loops, direction, case.arrays(), window)

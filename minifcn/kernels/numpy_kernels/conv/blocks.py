@@ -13,6 +13,7 @@ Cost    as the window, and one more copy of the image
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,16 +23,18 @@ from ....window import Window
 from ..memory import buffer, empty, framed, pixels
 from . import im2col, taps
 from .runs import copy_runs
-from .weights import in_order
+from .weights import in_order, zeros
 
 
-def fits(window: Window) -> bool:
-    """Whether the kernel consists of whole blocks that do not lie in groups or holes."""
-    return (
-        window.groups == 1
-        and window.dilation == (1, 1)
-        and all(K % s == 0 for K, s in zip(window.kernel, window.stride, strict=True))
-    )
+def fits(window: Window, nearly: bool = False) -> bool:
+    """Whether the kernel consists of whole blocks that do not lie in groups or holes.
+
+    `nearly`: or of almost whole ones, where zeros may fill up an eighth of the taps on each axis.
+    """
+    if window.groups > 1 or window.dilation != (1, 1):
+        return False
+    pairs = zip(window.kernel, _filled(window), strict=True)
+    return all(K == whole or (nearly and 7 * whole <= 8 * K) for K, whole in pairs)
 
 
 def conv2d(x: Array, w: Array, window: Window) -> Array:
@@ -45,7 +48,8 @@ def conv2d(x: Array, w: Array, window: Window) -> Array:
 
 
 def conv_transpose2d(g: Array, w: Array, window: Window) -> Array:
-    """x[n, c, h, k]: every block is a correlation of g."""
+    """x[n, c, h, k]: every block is a correlation of g; a kernel may lack taps, as 31 of 32."""
+    w, window = _fill(w, window)
     N, C, (TH, TW) = len(g), w.shape[1], _taps(window)
     flipped = _split(w, window)[:, :, ::-1, :, ::-1].transpose(2, 4, 0, 3, 5, 1)  # T T O s s C
     wt = in_order(flipped).reshape(TH, TW, len(w), window.stride[0] * window.stride[1] * C)
@@ -66,6 +70,22 @@ def conv2d_weight(x: Array, g: Array, window: Window) -> Array:
     made = im2col.correlate_weight(source, _to_blocks(x, window), (TH, TW), size)
     split = made.reshape(TH, TW, O, sh, sw, C)[::-1, ::-1].transpose(2, 5, 0, 3, 1, 4)
     return in_order(split).reshape(O, C, *window.kernel)
+
+
+def _filled(window: Window) -> Pair:
+    """The kernel's size in whole blocks, in pixels."""
+    (KH, KW), (sh, sw) = window.kernel, window.stride
+    return -(-KH // sh) * sh, -(-KW // sw) * sw
+
+
+def _fill(w: Array, window: Window) -> tuple[Array, Window]:
+    """The same with taps of zero at bottom and right, so that the kernel is whole blocks."""
+    kernel = _filled(window)
+    if kernel == window.kernel:
+        return w, window
+    made = zeros((*w.shape[:2], *kernel), w.dtype)
+    made[:, :, : window.kernel[0], : window.kernel[1]] = w
+    return made, replace(window, kernel=kernel)
 
 
 def _taps(window: Window) -> Pair:

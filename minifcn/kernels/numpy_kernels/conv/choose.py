@@ -97,7 +97,8 @@ def fits(name: str, problem: Problem) -> bool:
     if name == "depthwise":
         return window.groups == problem.C == problem.O > 1
     if name == "blocks":
-        return window.stride != (1, 1) and blocks.fits(window)
+        upwards = problem.direction == "conv_transpose2d"
+        return window.stride != (1, 1) and blocks.fits(window, nearly=upwards)
     if name == "planes":
         return window.groups == 1
     return plain if name == "taps" else name == "im2col"
