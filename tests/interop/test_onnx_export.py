@@ -256,3 +256,20 @@ def test_the_network_is_left_as_it_was(tmp_path: Path) -> None:
     assert [part.training for part in model.modules()] == before
     for name, tensor in model.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), state[name])
+
+
+def test_a_network_on_a_gpu_is_exported(cuda: object, tmp_path: Path) -> None:
+    model = randomised(models.build(CONFIGS["fcn"], generator=np.random.default_rng(1)))
+    here = mo.export(model, tmp_path / "here.onnx").SerializeToString(deterministic=True)
+    there = mo.export(model.to("cuda"), tmp_path / "there.onnx")
+    assert there.SerializeToString(deterministic=True) == here
+
+
+def test_what_was_loaded_is_exported_again(tmp_path: Path) -> None:
+    model = randomised(models.build(CONFIGS["fcn"], generator=np.random.default_rng(1)))
+    mo.export(model, tmp_path / "once.onnx")
+    again: Any = mo.load(tmp_path / "once.onnx")
+    proto = compare(again, tmp_path / "twice.onnx")
+    assert {name for name, _ in model.named_parameters()} <= {
+        t.name for t in proto.graph.initializer
+    }

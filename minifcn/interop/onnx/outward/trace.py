@@ -21,7 +21,7 @@ from ....modes import mode, no_grad
 from ....nn import Module
 from ....nn.state import entries
 from ....shapes import Shape
-from ....sketch import sketching
+from ....sketch import emptied, sketching
 from ..error import OnnxError
 
 
@@ -67,12 +67,18 @@ class Trace:
 
 
 def trace(model: Module, shape: Shape, seed: int, real: bool = True) -> Trace:
-    """Run `model` on random pixels of this shape; on shapes alone unless `real`, or on a GPU."""
+    """Run `model` on random pixels of this shape; on shapes alone unless `real`."""
+    if real:
+        return _traced(Trace(shape), model, seed)
+    with emptied(model):
+        return _traced(Trace(shape, real=False), model, seed)
+
+
+def _traced(found: Trace, model: Module, seed: int) -> Trace:
     named = {**dict(model.named_buffers()), **dict(entries(model))}
     like = next((t for _, t in named.items() if t.dtype.kind == "f"), None)
     dtype, device = ("float32", "cpu") if like is None else (like.dtype, like.device)
-    found = Trace(shape, real or device != "cpu")
-    pixels = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    pixels = np.random.default_rng(seed).standard_normal(found.shape).astype(dtype)
     image = Tensor(to_device(pixels, device))
     found.number(image.data)
     for name, tensor in named.items():
