@@ -45,7 +45,13 @@ def open_predictor(path: str, model: str | None, device: str) -> Any:
 
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
-    return replace(open_model(path, model, device).predictor(), planned=True)
+    opened = open_model(path, model, device)
+    if not hasattr(opened.model, "stride"):
+        raise ValueError(
+            f"{path} is a {type(opened.model).__name__}, which does not say what is where, as FCN "
+            f"does; `minifcn locate` asks a classifier"
+        )
+    return replace(opened.predictor(), planned=True)
 
 
 def open_split(path: str, split: str | None = None) -> Any:

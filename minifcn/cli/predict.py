@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_device(arguments.device)
     predictor = open_predictor(arguments.run_folder, arguments.model, arguments.device)
-    predictor = replace(predictor, memory_limit=arguments.memory << 20, planned=True)
+    predictor = replace(predictor, memory_limit=arguments.memory << 20)
     inputs = Inputs(photos_of(arguments.images, ("", "_classes")))
     film = arguments.out.suffix.lower() in ENDINGS
     lines = not film and not inputs.films and len(inputs.paths) <= FEW

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from minifcn import models
 from minifcn.cli import main
 from minifcn.cli.stopwatch import Stopwatch
 from minifcn.images import read_image, read_label, write_png
@@ -178,6 +180,20 @@ def test_a_film_that_cannot_be_written_is_refused_before_the_work(
     with pytest.raises(SystemExit):
         main(["predict", str(model), "x.png", "--out", str(tmp_path / out)])
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["predict X x.png --out seen", "live X", "evaluate X hotdogs"])
+def test_a_classifier_is_refused_in_one_line(command, tmp_path, monkeypatch, capsys):
+    """Weights of a known network that says what, not where."""
+    net = models.build({"name": "squeezenet1_1"}, np.random.default_rng(0))
+    weights = tmp_path / "squeezenet.safetensors"
+    save_file({name: t.numpy() for name, t in net.state_dict().items()}, weights)
+    write_png(tmp_path / "x.png", photo(24, 32))
+    monkeypatch.chdir(tmp_path)
+    assert main([str(weights) if word == "X" else word for word in command.split()]) == 1
+    error = capsys.readouterr().err
+    assert "is a SqueezeNet, which does not say what is where" in error and "locate" in error
+    assert error.count("\n") == 1 and not (tmp_path / "seen").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child process")
