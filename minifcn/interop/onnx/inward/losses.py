@@ -6,8 +6,10 @@ from typing import Any
 
 from .... import functional as F
 from ....core import Tensor
+from ....nn import Parameter
+from ....optim import SGD
 from .node import Node, Run, operator
-from .values import Value, beside, labels, number
+from .values import Value, beside, host, labels, number
 
 NO_LABEL = -(1 << 40)  # an ignore_index that no label has
 
@@ -49,22 +51,24 @@ def nll(node: Node) -> Run:
 
 @operator("Momentum", domain="ai.onnx.preview.training")
 def momentum(node: Node) -> Run:
-    """g' = g + norm x;  v = alpha v + beta' g';  x -= R v, or with nesterov R (g' + alpha v).
+    """A step of our SGD.   g' = g + norm x;  v = alpha v + beta' g';  x -= R v
 
-    beta' is 1 in the first step, T = 0.
+    With nesterov x -= R (g' + alpha v). beta' is beta, and 1 in the first step, T = 0.
     """
-    o = node.read(alpha=None, beta=None, mode=None, norm_coefficient=0.0)
+    o = node.read(alpha=0.0, beta=0.0, mode="standard", norm_coefficient=0.0)
     node.one_of("mode", o.mode, ("standard", "nesterov"))
 
-    def run(rate: Value, T: Value, *values: Tensor) -> tuple[Tensor, ...]:
+    def run(rate: Value, T: Value, *values: Tensor) -> tuple[Value, ...]:
         n = len(values) // 3
-        R, beta = number(rate), o.beta if number(T) > 0 else 1.0
-        xs, vs = [], []
-        for x, g, v in zip(values[:n], values[n : 2 * n], values[2 * n :], strict=True):
-            g = g + o.norm_coefficient * x
-            v = o.alpha * v + beta * g
-            xs.append(x - R * (v if o.mode == "standard" else g + o.alpha * v))
-            vs.append(v)
-        return *xs, *vs
+        xs = [Parameter(x) for x in values[:n]]
+        for x, g in zip(xs, values[n : 2 * n], strict=True):
+            x.grad = g
+        dampening = 1 - o.beta if number(T) > 0 else 0.0
+        sgd = SGD(xs, number(rate), o.alpha, dampening, o.norm_coefficient, o.mode == "nesterov")
+        velocities = {f"momentum.{k}": host(v) for k, v in enumerate(values[2 * n :])}
+        sgd.load_state_dict(velocities, sgd.state_dict()[1])
+        sgd.step()
+        made = sgd.state_dict()[0]
+        return *(x.detach() for x in xs), *(made[f"momentum.{k}"] for k in range(n))
 
     return run
