@@ -10,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..images import FilePath, UInt8, opened, to_rgb
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv")
 ANIMATIONS = (".gif", ".webp")
@@ -61,8 +64,8 @@ def open_film(path: FilePath) -> Film | None:
     if suffix in ANIMATIONS:
         with opened("frames", path, path) as image:
             count = int(getattr(image, "n_frames", 1))
-            spent = float(image.info.get("duration") or 1000 / RATE)
-        return Film(path, 1000 / spent, count) if count > 1 else None
+            spent = _duration(image, count)
+        return Film(path, 1000 * count / spent, count) if count > 1 else None
     if suffix not in VIDEOS:
         return None
     with _container(path) as container:
@@ -74,6 +77,18 @@ def open_film(path: FilePath) -> Film | None:
         if not known and container.duration:  # in millionths of a second
             known = round(container.duration / 1e6 * rate)
     return Film(path, rate, known or None)
+
+
+def _duration(image: Image.Image, count: int) -> float:
+    """Of all frames, in milliseconds; a frame that stands still is stored once, for longer."""
+    total = 0.0
+    for number in range(count):
+        try:
+            image.seek(number)
+        except (OSError, ValueError, SyntaxError):  # a damaged one: who reads it will say so
+            break
+        total += float(image.info.get("duration") or 1000 / RATE)
+    return total or 1000 / RATE
 
 
 def load_av(path: FilePath) -> Any:

@@ -48,6 +48,13 @@ def test_a_gif_by_another_program_is_read_too(tmp_path):
     assert [seen[2, 3].tolist() for seen in film] == [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 
 
+def test_a_gif_that_stands_still_for_a_while_is_as_long_as_before(tmp_path):
+    still = [frames()[k] for k in (0, 1, 1, 1, 2)]  # Pillow stores the three as one
+    film = open_film(write(tmp_path / "a.gif", still))
+    assert film is not None and film.count == 3
+    assert film.count / film.rate == pytest.approx(5 / 12.5)
+
+
 def test_photos_are_no_films(tmp_path):
     Image.new("P", (7, 5)).save(tmp_path / "one.gif")
     Image.new("RGB", (7, 5)).save(tmp_path / "one.png")
