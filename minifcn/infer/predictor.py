@@ -22,6 +22,7 @@ from ..device import to_device, to_host
 from ..models import build
 from ..modes import no_grad
 from ..nn import Module
+from ..nn.state import entries
 from ..shapes import shown
 from .memory import PROBE_SIDE, measure_bytes_per_pixel
 from .plan import Plans
@@ -232,7 +233,7 @@ class Predictor:
 
 def _check_kinds(model: Module, arrays: dict[str, Array]) -> None:
     """Numbers with a fraction where the model has such, whole ones where it has those."""
-    for name, tensor in model.state_dict().items():
+    for name, tensor in entries(model):
         if name in arrays and arrays[name].dtype.kind != tensor.dtype.kind:
             raise ValueError(f"{name} is {arrays[name].dtype}, expected {tensor.dtype}")
 
