@@ -85,6 +85,7 @@ def _duration(image: Image.Image, count: int) -> float:
     for number in range(count):
         try:
             image.seek(number)
+            image.load()  # only then a WebP says it
         except (OSError, ValueError, SyntaxError):  # a damaged one: who reads it will say so
             break
         total += float(image.info.get("duration") or 1000 / RATE)

@@ -48,6 +48,16 @@ def test_a_gif_by_another_program_is_read_too(tmp_path):
     assert [seen[2, 3].tolist() for seen in film] == [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 
 
+def test_an_animated_webp_is_a_film_too(tmp_path):
+    pages = [Image.fromarray(picture) for picture in frames()]
+    path = tmp_path / "a.webp"
+    pages[0].save(path, save_all=True, append_images=pages[1:], duration=80, lossless=True)
+    film = open_film(path)
+    assert film is not None and (film.count, film.rate) == (5, 12.5)
+    for seen, written in zip(film, frames(), strict=True):
+        np.testing.assert_array_equal(seen, written)
+
+
 def test_a_gif_that_stands_still_for_a_while_is_as_long_as_before(tmp_path):
     still = [frames()[k] for k in (0, 1, 1, 1, 2)]  # Pillow stores the three as one
     film = open_film(write(tmp_path / "a.gif", still))
