@@ -98,7 +98,7 @@ def test_threads_have_plans_of_their_own():
 
 
 def test_few_sizes_are_kept_and_batches_are_not_planned():
-    net = nn.Conv2d(3, 2, 3)
+    net = nn.Conv2d(3, 2, 3).eval()
     plans = Plans(net, net)
     for size in range(4, 8 + KEEP):
         for _ in range(3):
@@ -111,7 +111,7 @@ def test_few_sizes_are_kept_and_batches_are_not_planned():
 
 
 def test_plans_keep_to_their_memory():
-    net = nn.Conv2d(3, 8, 3, padding=1)
+    net = nn.Conv2d(3, 8, 3, padding=1).eval()
     one = Plans(net, net).bytes_of((3, 64, 64))
     assert 64 * 64 * (3 + 8 + 3) * 4 < one < 64 * 64 * (3 + 8 + 4 + 27) * 4
     plans = Plans(net, net, memory=2 * one)
@@ -137,7 +137,7 @@ class Moody(nn.Module):
 
 
 def test_what_cannot_be_planned_goes_on_by_itself():
-    net = Moody()
+    net = Moody().eval()
     plans = Plans(net, net)
     for value in (1, -1, 1, -1, -1):
         x = np.full((1, 1, 6, 6), value, np.float32)

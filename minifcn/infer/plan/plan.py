@@ -11,6 +11,7 @@ from ...core import Tensor
 from ...device import Array
 from ...kernels.numpy_kernels.threads import allowed
 from ...modes import no_grad
+from ...nn import Module
 from ...nn.trace import Program, TraceError, Value, trace
 from ...shapes import ShapeError
 from .join import Joiner
@@ -39,6 +40,11 @@ class Plan:
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor], size: tuple[int, int, int]) -> None:
+        if isinstance(function, Module) and any(m.training for m in function.modules()):
+            raise PlanError(
+                f"Plan: function is a {type(function).__name__} in training mode, expected one in "
+                f"inference mode; call its .eval()"
+            )
         rng = np.random.default_rng(0)
         x, other = (rng.standard_normal((1, *size)).astype(np.float32) for _ in range(2))
         try:
