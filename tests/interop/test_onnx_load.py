@@ -1,5 +1,7 @@
 """An ONNX file as a network of ours: what it computes, what in it is trained, what is refused."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,16 @@ def test_dropout_and_statistics_follow_the_phase(tmp_path: Path) -> None:
     batch = x.mean((0, 2, 3))
     np.testing.assert_allclose(net.state_dict()["m"].numpy(), 0.75 + 0.25 * batch, rtol=1e-5)
     assert (net(x).numpy() != y).any(), "another mask"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_has_a_life_of_its_own(copied: Any, tmp_path: Path) -> None:
+    net = network(graph([node("Dropout", "x")]), tmp_path)
+    other = copied(net)
+    x = np.ones(100, np.float32)
+    assert (other.train()(x).numpy() == 0).any()
+    assert (net(x).numpy() == 1).all()
+    assert (other(x).numpy() == 0).any()
 
 
 def test_what_a_layer_trains_is_a_parameter_and_numbers_are_not(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...core import Tensor, tensor
-from ...device import is_floating
+from ...device import Array, is_floating
 from ...modes import mode
 from ...nn import Module, Parameter
 from .error import OnnxError
@@ -26,7 +27,10 @@ TRAINED = {
     "Add": (0, 1), "Sub": (0, 1), "Mul": (0, 1), "Div": (0, 1),
 }  # fmt: skip
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Expand", "Cast")
-FAULTS = (AttributeError, IndexError, MemoryError, TypeError, ValueError, ZeroDivisionError)
+# What a wrong number in a node can bring about in whoever meets it.
+FAULTS = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError,
+)  # fmt: skip
 STATISTICS = (3, 4)  # of BatchNormalization
 
 
@@ -51,10 +55,11 @@ class Network(Module):
         self.phase = Phase()
         self.phase.generator = self.generator = np.random.default_rng(seed)
         self.metadata = plan.metadata
-        self.plan = plan
+        self.plan = replace(plan, constants={})  # they lie in this module
         self.runs = _prepared(plan, self.phase)
         self.last_use = _last_use(plan)
-        self.homes: dict[str, str] = {}  # constant -> the attribute that holds it
+        self.homes: dict[str, str] = {}  # number of floating type -> the attribute that holds it
+        self.whole: dict[str, Array] = {}  # and those of other types
         weights, moved = trained(plan), statistics(plan)
         for name, array in plan.constants.items():
             if is_floating(array.dtype):
@@ -63,6 +68,16 @@ class Network(Module):
                     setattr(self, home, Parameter(array))
                 else:
                     self.register_buffer(home, tensor(array), persistent=name in moved)
+            else:
+                self.whole[name] = array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and other processes: what runs the nodes is made anew there."""
+        return {name: value for name, value in self.__dict__.items() if name != "runs"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.runs = _prepared(self.plan, self.phase)
 
     def _free(self, name: str) -> str:
         """A name that is no attribute yet: a file may call its weight "forward"."""
@@ -80,10 +95,8 @@ class Network(Module):
             )
         self.phase.training = self.training
         device = self._device()
-        values: dict[str, Value] = {"": None}
-        for name, array in plan.constants.items():
-            home = self.homes.get(name)
-            values[name] = array if home is None else getattr(self, home)
+        values: dict[str, Value] = {"": None, **self.whole}
+        values |= {name: getattr(self, home) for name, home in self.homes.items()}
         for (name, shape), given in zip(plan.inputs.items(), inputs, strict=True):
             values[name] = settled(given, device)
             _check_shape(name, shape, values[name].shape)
