@@ -18,7 +18,7 @@ from .library import shapes
 
 CONFIG = {"name": "espnet", "classes": 12, "p": 2, "q": 8, "in_channels": 3}
 SCORED = 11  # the last class is void
-MEAN = tuple(m / 255 for m in (110.3313, 108.4091, 105.0335))
+MEAN = 110.3313 / 255, 108.4091 / 255, 105.0335 / 255
 STD = (72.1252, 72.6885, 69.9026)
 
 
@@ -39,8 +39,9 @@ class Frames(Job):
         self.net = lib.net(self._made(name), dtype)
         lib.load(self.net, {n: a.astype(dtype) for n, a in nets.weights(shapes(self.net)).items()})
         self.net.eval()
-        self.dtype, self.torch = dtype, lib.root if name == "torch" else None
-        self.predictor = None if self.torch else self._predictor(planned)
+        self.dtype = dtype
+        self.torch: Any = lib.root if name == "torch" else None
+        self.predictor: Any = None if self.torch else self._predictor(planned)
         for _ in range(3):  # plans are made, memory is found
             self.once()
 

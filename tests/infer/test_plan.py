@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,7 @@ def stirred(net, seed=0):
                 (part.running_mean, -1, 1), (part.running_var, 0.5, 2),
                 (part.weight, -1.5, 1.5), (part.bias, -1, 1),
             ):  # fmt: skip
+                assert t is not None
                 t.data[...] = rng.uniform(low, high, t.shape)
         if isinstance(part, nn.PReLU):
             part.weight.data[...] = rng.uniform(-0.5, 1.5, part.weight.shape)
@@ -89,7 +91,9 @@ def test_nothing_of_espnet_is_left_to_the_network_s_own_kernels():
 def test_convolutions_of_any_kind(kernel, stride, dilation, padding, channels, bias, follow):
     C, O, groups = channels
     rng = np.random.default_rng(0)
-    layers = [nn.Conv2d(C, O, kernel, stride, padding, dilation, groups, bias, generator=rng)]
+    layers: list[nn.Module] = [
+        nn.Conv2d(C, O, kernel, stride, padding, dilation, groups, bias, generator=rng)
+    ]
     layers += [nn.BatchNorm2d(O)] if "norm" in follow else []
     layers += [nn.ReLU()] if follow.endswith(" relu") or follow == "relu" else []
     layers += [nn.PReLU(O)] if "prelu" in follow else []
@@ -223,7 +227,7 @@ def test_an_error_in_a_helper_is_raised_and_no_thread_stays():
 @settings(max_examples=50)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=12), st.integers(1, 4))
 def test_a_wave_is_cut_into_shares_of_about_equal_time(seconds, count):
-    jobs = list(range(len(seconds)))
+    jobs: list[Any] = list(range(len(seconds)))
     shares = cut(jobs, seconds, count)
     assert len(shares) == count and [job for share in shares for job in share] == jobs
     longest = max(sum(seconds[k] for k in share) for share in shares)

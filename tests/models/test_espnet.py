@@ -1,6 +1,7 @@
 """ESPNet: any size, the paper's counts, its reach; and the authors' weights give their results."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_it_is_as_large_as_the_authors_file():
 
 def test_a_description_makes_it_again():
     net = ESPNet(5, 1, 2, in_channels=1)
-    again = build(net.config)
+    again: Any = build(net.config)
     assert again.config == net.config
     assert {k: v.shape for k, v in again.state_dict().items()} == {
         k: v.shape for k, v in net.state_dict().items()
@@ -75,7 +76,7 @@ def test_a_description_makes_it_again():
 @pytest.mark.parametrize("name", ["classes", "p", "q", "in_channels"])
 def test_arguments_are_counted_in_whole_numbers(name):
     with pytest.raises(ValueError, match=f"ESPNet: {name} is -1, expected at least"):
-        ESPNet(**{name: -1})
+        ESPNet(**{name: -1})  # type: ignore[arg-type] # whole numbers, all of them
 
 
 def test_a_block_is_its_formula():

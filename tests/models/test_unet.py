@@ -1,5 +1,7 @@
 """U-Net: any size with "same"; the published geometry with "valid", its crops derived."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -123,7 +125,7 @@ def test_resizing_and_the_convolution_may_change_places():
 
 def test_a_description_makes_it_again():
     net = UNet(4, 3, 2, "valid", "resize", True, 1)
-    again = build(net.config)
+    again: Any = build(net.config)
     assert again.config == net.config
     assert {k: v.shape for k, v in again.state_dict().items()} == {
         k: v.shape for k, v in net.state_dict().items()

@@ -150,5 +150,6 @@ def test_a_subclass_does_what_it_says():
 def test_weights_keep_their_dtype_and_whether_they_are_trained():
     conv = nn.Conv2d(3, 4, 3, normalizer=nn.BatchNorm2d, trainable=False, dtype=np.float64)
     folded = nn.fold(conv.eval(), mf.tensor(numbers((1, 3, 5, 5)).astype(np.float64)))
-    assert folded.normalizer is None and folded.weight.dtype == folded.bias.dtype == np.float64
+    assert folded.bias is not None and folded.normalizer is None
+    assert folded.weight.dtype == folded.bias.dtype == np.float64
     assert not folded.weight.requires_grad and not folded.bias.requires_grad
