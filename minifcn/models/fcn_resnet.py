@@ -74,8 +74,9 @@ class FCNResNet50(nn.Module):
             "aux": flag("fcn_resnet50", "aux", aux),
             "in_channels": in_channels,
             "width": width,
-            "resize": one_of("fcn_resnet50", "resize", resize, ("image", "cells")),
+            "resize": resize,
         }
+        self.resize = one_of("fcn_resnet50", "resize", resize, ("image", "cells"))
         self.backbone = ResNetEncoder(50, (False, True, True), in_channels, width, generator)
         self.stride = self.backbone.strides[-1]
         head = Grid().follow(Layer("head", 3, padding=1))
@@ -103,6 +104,6 @@ class FCNResNet50(nn.Module):
 
     def _enlarged(self, scores: Tensor, x: Tensor) -> Tensor:
         (h, w), (H, W) = scores.shape[2:], x.shape[2:]
-        size = (H, W) if self.config["resize"] == "image" else (self.stride * h, self.stride * w)
+        size = (H, W) if self.resize == "image" else (self.stride * h, self.stride * w)
         y = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return y if size == (H, W) else y[:, :, :H, :W]  # N K H W

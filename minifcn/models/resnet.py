@@ -132,7 +132,7 @@ class ResNetEncoder(Encoder):
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"resnet: depth is {shown(depth)}, expected 18, 34 or 50")
-        name = f"resnet{depth}"
+        self.name = name = f"resnet{depth}"
         if not isinstance(dilate, (tuple, list)) or len(dilate) != 3:
             raise ValueError(
                 f"{name}: dilate is {shown(dilate)}, expected three flags, for layers 2, 3 and 4"
@@ -176,7 +176,7 @@ class ResNetEncoder(Encoder):
         return grids
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        at_least(self.config["name"], x, 1)
+        at_least(self.name, x, 1)
         features = [chain([self.conv1, self.bn1, relu], x)]
         x = self.maxpool(features[0])
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
@@ -206,7 +206,7 @@ class ResNet(ResNetEncoder):
         generator: Generator = None,
     ) -> None:
         super().__init__(depth, dilate, in_channels, width, generator)
-        self.classes = whole(self.config["name"], "classes", classes, 1)
+        self.classes = whole(self.name, "classes", classes, 1)
         self.config["classes"] = classes
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(self.channels[-1], classes, generator=generator)

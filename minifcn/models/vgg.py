@@ -93,9 +93,10 @@ class VGG16Encoder(Encoder):
         width: int = 64,
         generator: Generator = None,
     ) -> None:
+        self.ceil_mode = flag("vgg16", "ceil_mode", ceil_mode)
         self.config = {
             "name": "vgg16",
-            "ceil_mode": flag("vgg16", "ceil_mode", ceil_mode),
+            "ceil_mode": ceil_mode,
             "in_channels": in_channels,
             "width": whole("vgg16", "width", width, 1),
         }
@@ -106,7 +107,7 @@ class VGG16Encoder(Encoder):
         self.lies([width * stage[-1] // 64 for stage in STAGES], grids)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        at_least("vgg16", x, 1 if self.config["ceil_mode"] else SMALLEST)
+        at_least("vgg16", x, 1 if self.ceil_mode else SMALLEST)
         layers, features = list(self.features), []
         for first, last in zip([0, *self.ends], self.ends, strict=False):
             x = chain(layers[first:last], x)  # N C_k ceil(H / 2^k) ceil(W / 2^k)

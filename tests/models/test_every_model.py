@@ -13,6 +13,7 @@ from minifcn.infer import predict_classes
 from minifcn.kernels import reference
 from minifcn.models import build
 from minifcn.models.registry import ENCODERS, MODELS
+from minifcn.nn.fold import fold
 from minifcn.shapes import ShapeError
 
 # Each registered name, as small as it goes. A new model is entered here, and in FULL below.
@@ -227,6 +228,25 @@ def test_tiles_equal_the_whole(title):
     sure = best - second > 1e-4 * np.abs(whole).max()
     assert sure.mean() > 0.5
     assert (tiled.class_map == whole.argmax(1))[sure].all()
+
+
+@pytest.mark.parametrize("title", ALL)
+def test_norms_are_folded_into_convolutions(title):
+    """The same network with its norms, if they follow convolutions, gone."""
+    net, x = made(title), photo(64, 72)
+    rng = np.random.default_rng(2)
+    for name, buffer in net.named_buffers():
+        if name.endswith(("mean", "var")):
+            buffer.copy_(rng.uniform(0.5, 1.5, buffer.shape).astype(np.float32))
+    folded = fold(net, mf.tensor(x))
+    assert norms(folded) == norms(net) == 0 or norms(folded) < norms(net)
+    assert norms(folded) == 0 or title == "espnet"  # whose norms follow sums
+    wanted = run(net, x)
+    np.testing.assert_allclose(run(folded, x), wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+
+
+def norms(net: Any) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
 @pytest.mark.parametrize("title", ["fcn", "unet", "resnet18", "espnet", "fcn on vgg16"])
