@@ -107,7 +107,6 @@ def _locator(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, ...]]]
     from ..infer import Locator
     from ..infer.locate import SIDE
     from ..interop import open_model
-    from ..interop.names import words_of
 
     opened = open_model(arguments.weights, arguments.model, arguments.device)
     try:
@@ -117,13 +116,6 @@ def _locator(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, ...]]]
             f"{arguments.weights}: {error}; `minifcn detect` takes other networks"
         ) from None
     names = opened.classes.names
-    words: list[tuple[str, ...]] = [(name,) for name in names]
-    if opened.known is not None:
-        everyone = words_of(opened.known.data)
-        if len(everyone) == len(names):
-            words = [
-                tuple(dict.fromkeys((n, *more))) for n, more in zip(names, everyone, strict=True)
-            ]
     locator = Locator(
         model,
         names,
@@ -133,7 +125,7 @@ def _locator(arguments: argparse.Namespace) -> tuple[Any, list[tuple[str, ...]]]
         threshold=arguments.threshold,
         minimum_share=0,
     )
-    return locator, words
+    return locator, opened.words
 
 
 def _large(spots: list[Any], pixels: int) -> list[Any]:

@@ -14,6 +14,7 @@ from ..nn import Module
 from .dialects import DIALECTS
 from .known import KNOWN, Known, Shapes, recognise
 from .load import LoadError, load_weights
+from .names import DATA, classes_of, words_of
 from .read import read_state
 
 
@@ -30,6 +31,16 @@ class Opened:
     def predictor(self) -> Predictor:
         """What runs a segmentation model on photos."""
         return self.own or Predictor(self.model, self.classes, self.normalize, side=self._side)
+
+    @property
+    def words(self) -> list[tuple[str, ...]]:
+        """For each class its name, then all other words for it, where its data set is known."""
+        names = self.classes.names
+        for data in DATA:
+            if classes_of(data).names == names:
+                both = zip(names, words_of(data), strict=True)
+                return [tuple(dict.fromkeys((name, *more))) for name, more in both]
+        return [(name,) for name in names]
 
     def mapped(self) -> tuple[Any, int]:
         """The classifier with a `class_map`, and over how many cells of it a mean still is due.

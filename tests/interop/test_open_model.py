@@ -165,6 +165,15 @@ def test_real_squeezenet_gives_its_reference_logits():
     assert seen == 3
 
 
+def test_a_class_has_all_its_words_whoever_wrote_the_file():
+    model = build({"name": "unet", "classes": 2, "width": 2})
+    classes = classes_of("imagenet")
+    for known in (None, KNOWN["resnet18"]):
+        words = Opened(model, classes, Normalize(), known).words
+        assert words[934] == ("hotdog", "hot dog", "red hot") and words[517][0] == "crane (machine)"
+    assert Opened(model, Classes(("a", "b")), Normalize()).words == [("a",), ("b",)]
+
+
 def test_classifiers_get_a_map_of_classes():
     """SqueezeNet has one; a mean's shares, or a window's answers, are made by surgery."""
     classes = classes_of("imagenet")
