@@ -69,12 +69,12 @@ def _blocks(shapes: Shapes, prefix: str) -> int:
     return len({name.split(".")[2] for name in shapes if name.startswith(prefix)})
 
 
-def _resnet(name: str, mark: str, *without: str) -> Known:
+def _resnet(name: str, marks: Shapes, *without: str) -> Known:
     return Known(
         name,
         "imagenet",
         "fc.weight",
-        {"conv1.weight": (64, 3, 7, 7), mark: (0,) * 4},
+        {"conv1.weight": (64, 3, 7, 7), **marks},
         without,
         side=224,
         source="He, Zhang, Ren and Sun, Deep Residual Learning for Image Recognition, CVPR 2016",
@@ -105,12 +105,22 @@ KNOWN = {
             source="Simonyan and Zisserman, Very Deep Convolutional Networks, ICLR 2015, model D",
         ),
         _resnet(
-            "resnet18", "layer4.1.conv2.weight", "layer1.0.conv3.weight", "layer1.2.conv1.weight"
+            "resnet18",
+            {"layer4.1.conv2.weight": (512, 512, 3, 3)},
+            "layer1.0.conv3.weight",
+            "layer1.2.conv1.weight",
         ),
         _resnet(
-            "resnet34", "layer3.5.conv2.weight", "layer1.0.conv3.weight", "layer3.6.conv1.weight"
+            "resnet34",
+            {"layer3.5.conv2.weight": (256, 256, 3, 3)},
+            "layer1.0.conv3.weight",
+            "layer3.6.conv1.weight",
         ),
-        _resnet("resnet50", "layer3.5.conv3.weight", "layer3.6.conv1.weight"),
+        _resnet(  # wide ones and ResNeXts have other 3x3 convolutions
+            "resnet50",
+            {"layer1.0.conv2.weight": (64, 64, 3, 3), "layer3.5.conv3.weight": (1024, 256, 1, 1)},
+            "layer3.6.conv1.weight",
+        ),
         Known(
             "fcn_resnet50",
             "voc",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{len(self.loaded)} arrays fit, their names are those of {self.dialect}"]
-        lines += [f"    missing: {', '.join(self.missing)}"] if self.missing else []
-        lines += [f"    unexpected: {', '.join(self.unexpected)}"] if self.unexpected else []
-        lines += [f"    {name}: {what}" for name, what in self.misfits.items()]
+        lines += [f"    missing: {', '.join(_most(self.missing))}"] if self.missing else []
+        lines += [f"    unexpected: {', '.join(_most(self.unexpected))}"] if self.unexpected else []
+        lines += _most([f"    {name}: {what}" for name, what in self.misfits.items()], "    ")
         return "\n".join(lines)
 
     def table(self) -> str:
@@ -59,6 +59,12 @@ class Report:
             rows.append((name, f"<- {theirs}" if theirs else "", f"{old} -> {new}" if old else ""))
         width = [max((len(row[k]) for row in rows), default=0) for k in (0, 1)]
         return "\n".join(f"{a:<{width[0]}}  {b:<{width[1]}}  {c}".rstrip() for a, b, c in rows)
+
+
+def _most(words: Sequence[str], indent: str = "") -> list[str]:
+    """The first 50; more would only say that it is another network."""
+    more = [f"{indent}... {len(words) - 50} more"] if len(words) > 50 else []
+    return [*words[:50], *more]
 
 
 def load_weights(

@@ -48,6 +48,14 @@ def test_all_that_is_wrong_is_listed_together_and_nothing_is_loaded():
     assert all(np.array_equal(before[name], v) for name, v in values(model).items())
 
 
+def test_another_network_is_no_endless_list():
+    state = {f"layer{k}.weight": np.zeros(1) for k in range(300)}
+    with pytest.raises(LoadError) as caught:
+        load_weights(net(), state)
+    assert "layer49.weight, ... 250 more" in str(caught.value) and len(str(caught.value)) < 2000
+    assert len(load_weights(net(), state, dry_run=True).unexpected) == 300
+
+
 def test_without_strict_what_is_there_is_loaded():
     model = net()
     before, state = values(model), stirred(values(model))

@@ -52,6 +52,8 @@ def test_others_are_not_taken_for_known_ones():
     assert recognise(shapes_of("unet", classes=2, width=4)) is None
     deeper = shapes_of("resnet50") | {"layer3.6.conv1.weight": (256, 1024, 1, 1)}  # ResNet-101
     assert recognise(deeper) is None
+    wide = shapes_of("resnet50") | {"layer1.0.conv2.weight": (128, 128, 3, 3)}
+    assert recognise(wide) is None
     vgg19 = shapes_of("vgg16") | {"features.30.weight": (512, 512, 3, 3)}
     assert recognise(vgg19) is None
 
