@@ -39,6 +39,7 @@ class _Mark:
 
 
 MARK = _Mark()
+MOST = 1 << 22  # instructions; each may make a value of 64 bytes, and a tensor needs some 40
 KEYS = (str, bytes, int, float, type(None))  # what a dict may have as keys
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -71,7 +72,9 @@ def read_pickle(
     """
     machine = _Machine(names, persistent, build)
     try:
-        for opcode, argument, _ in pickletools.genops(file):
+        for step, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if step >= MOST:
+                raise PickleRefused(f"has over {MOST} instructions")
             if opcode.name == "STOP":
                 return machine.result()
             machine.step(opcode.name, argument)

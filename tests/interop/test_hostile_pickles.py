@@ -197,6 +197,14 @@ def test_claimed_lengths_are_not_believed(claim, tmp_path):
     refused(tmp_path / "old.pth", in_a_row(claim, {}), "is no whole pickle")
 
 
+def test_a_very_long_program_ends(tmp_path, monkeypatch):
+    """A million bytes `]` would be a million lists, 64 bytes each."""
+    from minifcn.interop import pickles
+
+    monkeypatch.setattr(pickles, "MOST", 1000)
+    refused(tmp_path / "long.pth", zipped(b"]" * 10**6, {}), "has over 1000 instructions", 8 << 20)
+
+
 def test_a_number_of_very_many_digits_is_no_hang():
     with pytest.raises(PickleRefused):
         read_pickle(io.BytesIO(b"I" + b"9" * 10**6 + b"\n."), NAMES)
