@@ -20,6 +20,9 @@ def open_npz(archive: zipfile.ZipFile, size: int) -> dict[str, Array]:
     claimed = sum(entry.file_size for entry in entries)
     if claimed > size + UNPACKED:
         raise ValueError(f"claims {claimed} bytes in a file of {size}")
+    for entry in entries:
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{entry.filename!r:.60} is packed in a way that NumPy does not use")
     return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in entries}
 
 

@@ -71,6 +71,12 @@ def test_what_is_wrong_is_said(content, words, tmp_path):
         read_state(archive(tmp_path / "bad.npz", content))
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_to_pack_are_refused(way, tmp_path):
+    with pytest.raises(FileError, match="bad.npz: 'x.npy' is packed in a way"):
+        read_state(archive(tmp_path / "bad.npz", entry((1,), data=b"\0" * 8), way))
+
+
 def test_a_small_file_may_not_hold_very_much(tmp_path):
     path = archive(tmp_path / "bad.npz", entry((2**22,), data=b"\0" * 2**25))
     content = path.read_bytes()
