@@ -14,7 +14,8 @@ import minifcn.functional as F
 from minifcn import nn
 from minifcn.infer.plan import Plan, PlanError
 from minifcn.infer.plan.lanes import Lanes, cut
-from minifcn.infer.plan.passes import Other
+from minifcn.infer.plan.passes import Other, Pool
+from minifcn.infer.plan.products import Wide
 from minifcn.models import build
 from minifcn.shapes import ShapeError
 
@@ -100,6 +101,16 @@ def test_convolutions_of_any_kind(kernel, stride, dilation, padding, channels, b
     agree(stirred(nn.Sequential(*layers)), (C, 14, 13))
 
 
+def test_wide_convolutions_are_left_to_the_kernels_that_know_better():
+    rng = np.random.default_rng(0)
+    layers = [
+        nn.Conv2d(64, 64, 3, padding=1, bias=False, generator=rng), nn.BatchNorm2d(64),
+        nn.PReLU(64), nn.Conv2d(64, 64, 3, padding=((0, 2), (1, 0)), generator=rng), nn.ReLU(),
+    ]  # fmt: skip
+    plan = agree(stirred(nn.Sequential(*layers)), (64, 40, 36))
+    assert [type(step) for step in plan.steps] == [Wide, Wide]
+
+
 @pytest.mark.parametrize("kernel, stride, padding", [(2, 2, 0), ((3, 2), (3, 2), 0), (4, 2, 1)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_transposed_convolutions(kernel, stride, padding, bias):
@@ -117,6 +128,18 @@ def test_transposed_convolutions(kernel, stride, padding, bias):
 )  # fmt: skip
 def test_pooling(pool):
     agree(nn.Sequential(pool, nn.PReLU()).eval(), (3, 10, 11))
+
+
+@pytest.mark.parametrize(
+    "pool, there",
+    [
+        (nn.MaxPool2d(2), True), (nn.MaxPool2d((3, 2), 1), True), (nn.MaxPool2d(3, 2, 1), False),
+        (nn.MaxPool2d(2, dilation=2), False),
+    ],
+)  # fmt: skip
+def test_the_largest_is_found_in_place_where_no_zeros_are_needed(pool, there):
+    plan = agree(nn.Sequential(pool).eval(), (70, 40, 31))
+    assert isinstance(plan.steps[-1], Pool) == there
 
 
 class Tangle(nn.Module):

@@ -4,6 +4,7 @@
     a sum of two                                                  Each; a norm behind it joins it
     a scale behind a convolution                                  multiplied into its weight
     zeros around an image                                         one Frame for all that need them
+    a 3x3 convolution of many channels                            Wide: left to the kernels
 
 What none of this knows stays the operator that it is.
 """
@@ -11,7 +12,7 @@ What none of this knows stays the operator that it is.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -24,11 +25,12 @@ from ...functional.channel_affine import ChannelAffine
 from ...functional.concat import Concat
 from ...functional.conv import Conv2d, ConvTranspose2d
 from ...functional.conv_bias import ConvBias, ConvBiasRelu
+from ...functional.max_pool import MaxPool2d
 from ...functional.prelu import Prelu
 from ...nn.trace import Call, Program, Value
 from ...window import Window
-from .passes import Each, Frame, Join, Mean, Other
-from .products import Conv, Up
+from .passes import Each, Frame, Join, Other, Pool
+from .products import Conv, Up, Wide
 from .step import After, Step
 
 
@@ -114,7 +116,10 @@ class Joiner:
             if isinstance(op, Concat) and op.axis == 1:
                 return Join(call.out, parts=values)
             if isinstance(op, AvgPool2d) and _counts_all(op):
-                return Mean(call.out, x=values[0], window=op.window)
+                return Pool(call.out, x=values[0], window=op.window)
+            if isinstance(op, MaxPool2d) and op.window.dilation == (1, 1):
+                if not any(_pads(op.window)):  # zeros around it would be a value
+                    return Pool(call.out, x=values[0], window=op.window, largest=True)
         return Other(call.out, op=op, inputs=call.inputs)
 
     def _conv(self, op: Any, x: Any, w: Any, out: Value) -> Step | None:
@@ -123,7 +128,8 @@ class Joiner:
             return None
         w = np.ascontiguousarray(w)
         if isinstance(op, Conv2d):
-            return Conv(out, x=x, w=w, window=window)
+            kind = Wide if Wide.pays(w.shape[1], w.shape[0], window) else Conv
+            return kind(out, x=x, w=w, window=window)
         apart = window.kernel == window.stride and window.dilation == (1, 1)
         whole = all(
             i == s * p for i, s, p in zip(window.image, window.stride, window.out, strict=True)
@@ -136,13 +142,13 @@ class Joiner:
         """One frame for every value that is read beyond its border, as wide as any reader needs."""
         needs: dict[Value, list[int]] = {}
         for step in self.steps:
-            if isinstance(step, (Conv, Mean)) and any(_pads(step.window)):
+            if _is_framed(step) and any(_pads(step.window)):
                 most = needs.setdefault(step.x, [0, 0, 0, 0])
                 most[:] = map(max, most, _pads(step.window))
         frames: dict[Value, Frame] = {}
         steps, self.steps = self.steps, []
         for step in steps:
-            if isinstance(step, (Conv, Mean)):
+            if _is_framed(step):
                 p, x = step.window.pad, step.x
                 if x in needs and x not in frames and any(_pads(step.window)):
                     top, bottom, left, right = needs[x]
@@ -156,6 +162,10 @@ class Joiner:
                 else:
                     step.origin = -p[0], -p[1]
             self.steps.append(step)
+
+
+def _is_framed(step: Step) -> TypeGuard[Conv | Pool]:
+    return isinstance(step, (Conv, Pool)) and not isinstance(step, Wide)
 
 
 def _is(value: Any) -> bool:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from ...device import Array
+from ...modes import no_grad
 from .step import Job
 
 WORTH = 1e-4  # seconds that a wave must take for a second lane to pay
@@ -118,7 +119,7 @@ class _Helper:
         self.thread.start()
 
     def _work(self) -> None:
-        with np.errstate(all="ignore"):  # a thread begins with NumPy's own settings
+        with np.errstate(all="ignore"), no_grad():  # a thread begins with settings of its own
             while (jobs := self.todo.get()) is not None:
                 error: BaseException | None = None
                 try:

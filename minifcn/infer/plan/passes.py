@@ -1,4 +1,4 @@
-"""passes: steps that go once over their images: sums, means, zeros around, channels joined."""
+"""passes: steps that go once over their images: sums, pooling, zeros around, channels joined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...kernels import numpy_kernels
 from ...nn.trace import Input, Value
 from ...shapes import Pair
 from ...window import Window
-from .step import BLOCK, Arrays, Job, Room, Step, parts
+from .step import BLOCK, After, Arrays, Job, Room, Step, parts
 
 
 @dataclass(eq=False)
@@ -65,11 +65,12 @@ class Frame(Step):
 
 
 @dataclass(eq=False)
-class Mean(Step):
-    """The mean of every window, by sums along H, then along W."""
+class Pool(Step):
+    """The mean of every window, or the largest of it: along H, then along W."""
 
     x: Value
     window: Window
+    largest: bool = False
     frame: Value | None = None
     origin: Pair = (0, 0)
 
@@ -78,25 +79,30 @@ class Mean(Step):
         return (self.frame or self.x,)
 
     def jobs(self, arrays: Arrays) -> list[Job]:
-        x = arrays[self.frame or self.x][:, self.origin[0] :, self.origin[1] :]
-        return [partial(self._mean, x, arrays[self.out])]
+        x, y = arrays[self.frame or self.x], arrays[self.out]
+        x = x[:, self.origin[0] :, self.origin[1] :]
+        step = BLOCK // prod(x.shape[1:])
+        return [partial(self._pool, x[part], y[part], self.after.of(part))
+                for part in parts(len(x), step)]  # fmt: skip
 
-    def _mean(self, x: Array, y: Array, room: Room) -> None:
+    def _pool(self, x: Array, y: Array, after: After, room: Room) -> None:
         (KH, KW), (P, Q), (sh, sw) = self.window.kernel, self.window.out, self.window.stride
         W = sw * (Q - 1) + KW
         rows = room("columns", (len(x), P, W))
-        _sums(x[:, :, :W], KH, sh, rows)
-        _sums(rows.swapaxes(1, 2), KW, sw, y.swapaxes(1, 2))
-        np.multiply(y, np.float32(1 / (KH * KW)), out=y)
-        self.after.on(y.reshape(len(y), -1))(room)
+        join = np.maximum if self.largest else np.add
+        _along(join, x[:, :, :W], KH, sh, rows)
+        _along(join, rows.swapaxes(1, 2), KW, sw, y.swapaxes(1, 2))
+        if not self.largest:
+            np.multiply(y, np.float32(1 / (KH * KW)), out=y)
+        after.on(y.reshape(len(y), -1))(room)
 
 
-def _sums(x: Array, kernel: int, stride: int, y: Array) -> None:
-    """y[:, i] = sum_u x[:, s i + u]."""
+def _along(join: Any, x: Array, kernel: int, stride: int, y: Array) -> None:
+    """y[:, i] = sum or maximum over u of x[:, s i + u]."""
     span = stride * (y.shape[1] - 1) + 1
     np.copyto(y, x[:, :span:stride])
     for u in range(1, kernel):
-        np.add(y, x[:, u : u + span : stride], out=y)
+        join(y, x[:, u : u + span : stride], out=y)
 
 
 @dataclass(eq=False)

@@ -3,6 +3,8 @@
     Conv   columns: every tap of the kernel on every pixel, KH KW C numbers for a pixel
            or, where columns would be most of the work, those of one row of taps, KW C numbers,
            and a product for each row of taps, added up
+    Wide   many channels and a 3x3 kernel: the network's own kernel, by Winograd, is worth the way
+           to its order of numbers, H W N C, and back
     Up     a transposed convolution whose stride is its kernel: every pixel becomes s x s of its own
 
 Columns are copies of rows; they are read by the product while they are in the core's cache.
@@ -17,6 +19,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...device import Array
+from ...kernels import numpy_kernels
+from ...kernels.numpy_kernels.conv.choose import Problem, choose
 from ...nn.trace import Value
 from ...shapes import Pair
 from ...window import Window
@@ -79,6 +83,22 @@ class Conv(Step):
 
 
 @dataclass(eq=False)
+class Wide(Conv):
+    """x is read as it is: the kernel puts zeros around it by itself."""
+
+    @staticmethod
+    def pays(C: int, O: int, window: Window) -> bool:
+        """Whether the kernels would take the fewest products for it."""
+        problem = Problem("conv2d", 1, C, O, window, "f")
+        return choose(problem).algorithm == "winograd2"
+
+    def jobs(self, arrays: Arrays) -> list[Job]:
+        x, y = arrays[self.x], arrays[self.out]
+        job = partial(_by_kernel, x[None], self.w, self.window, y)
+        return [partial(_then, job, self.after.on(y.reshape(len(y), -1)))]
+
+
+@dataclass(eq=False)
 class Up(Step):
     """w: I O s s."""
 
@@ -123,6 +143,10 @@ def _then(first: Job, second: Job, room: Room) -> None:
 
 def _product(w: Array, x: Array, to: Array, room: Room) -> None:
     np.matmul(w, x, out=to)
+
+
+def _by_kernel(x: Array, w: Array, window: Window, to: Array, room: Room) -> None:
+    np.copyto(to, numpy_kernels.conv2d(x, w, window)[0])
 
 
 def _by_columns(w: Array, cut: Array, to: Array, room: Room) -> None:
