@@ -20,7 +20,7 @@ from .chain import Link
 from .report import Row, size
 
 SILENT = (nn.Dropout, nn.Dropout2d, nn.Identity)  # do nothing once trained
-POINTWISE = (*SILENT, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Sigmoid, nn.Tanh)
+POINTWISE = (*SILENT, nn.BatchNorm2d, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.Sigmoid, nn.Tanh)
 Make = Callable[[], nn.Module]
 
 
@@ -49,6 +49,7 @@ class Head:
         start = flat if pool is None else pool
         end = links[flat].before if flat < len(links) else links[-1].behind
         self.trunk = links[:start]
+        self._check_trunk()
         self.feature: Shape = links[start].before[1:] if start < len(links) else end[1:]
         self.places: Pair = (end[2], end[3])
         self.spread: Pair = (1, 1)  # cells from one place to the next
@@ -74,6 +75,14 @@ class Head:
     def _copy(self, layer: nn.Module) -> nn.Module:
         copied: nn.Module = copy.deepcopy(layer, self.memo)
         return copied
+
+    def _check_trunk(self) -> None:
+        for link in self.trunk:
+            if isinstance(link.layer, nn.AdaptiveAvgPool2d):
+                raise SurgeryError(
+                    f"convolutionize: behind {link.name}, which pools to {size(link.behind[2:])} "
+                    f"cells, comes more than the head; such a network has no map"
+                )
 
     def _tell_trunk(self) -> None:
         for link in self.trunk:
@@ -111,7 +120,7 @@ class Head:
                 f"cells, expected 1 x 1"
             )
         for link in rest:
-            if not isinstance(link.layer, (nn.Linear, nn.Flatten, *SILENT)):
+            if not _is_linear(link.layer):
                 raise SurgeryError(
                     f"convolutionize: pooling is 'mean', but {link.name} "
                     f"({type(link.layer).__name__}) behind it is not linear, so that the mean of "
@@ -132,7 +141,7 @@ class Head:
             self.rows.append(Row("kept", name, type(layer).__name__, "along the classes"))
         elif isinstance(layer, nn.Flatten) or (link.written and isinstance(layer, nn.Identity)):
             self.rows.append(Row("dropped", name, "does nothing"))
-        elif type(layer) in POINTWISE:
+        elif _is_pointwise(layer):
             if self.bins is not None and not isinstance(layer, SILENT):
                 raise SurgeryError(
                     f"convolutionize: {name} ({type(layer).__name__}) stands between a pooling "
@@ -160,10 +169,24 @@ class Head:
         self.places, self.spread, self.bins = (1, 1), (1, 1), None
 
 
+def _is_pointwise(layer: nn.Module) -> bool:
+    """Whether every cell is treated by itself."""
+    if type(layer) is nn.Conv2d:
+        return (layer.kernel_size, layer.stride, layer.padding) == ((1, 1), (1, 1), (0, 0))
+    return type(layer) in POINTWISE
+
+
+def _is_linear(layer: nn.Module) -> bool:
+    """Whether the mean of what it gives is what it gives for the mean."""
+    if type(layer) is nn.Conv2d:
+        return _is_pointwise(layer) and layer.normalizer is None and layer.activation is None
+    return isinstance(layer, (nn.Linear, nn.Flatten, nn.BatchNorm2d, *SILENT))
+
+
 def _pool_before(links: list[Link], flat: int) -> int | None:
     """The pooling that the flattened image comes from, if there is one."""
     at = flat - 1
-    while at >= 0 and type(links[at].layer) in POINTWISE:
+    while at >= 0 and _is_pointwise(links[at].layer):
         at -= 1
     if at < 0:
         return None

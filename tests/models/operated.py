@@ -73,5 +73,7 @@ HEADS = {
     "mean of 5 x 2": [nn.AvgPool2d((5, 2)), nn.Flatten(), nn.Linear(8 * 2, 3)],
     "mean with a rest": [nn.AvgPool2d(2), nn.Flatten(), nn.Linear(8 * 4, 3)],
     "scores, then a mean": [nn.Conv2d(8, 3, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()],
+    "1x1 behind the mean": [nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 9, 1), nn.BatchNorm2d(9),
+                            nn.ReLU(), nn.Flatten(), nn.Linear(9, 3)],
     "softmax": [nn.Flatten(), nn.Linear(160, 3), nn.Softmax(-1)],
 }  # fmt: skip

@@ -120,8 +120,13 @@ def test_the_models_of_the_field(config, size, step):
     assert report.names("reshaped") or config["name"] == "squeezenet1_1"
 
 
-def test_the_mean_of_the_map_is_the_logits():
-    model = stirred(nn.Sequential(*trunk(padding=1), *HEADS["global mean"]))
+AFFINE = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 6, 1), nn.BatchNorm2d(6), nn.Dropout(),
+          nn.Flatten(), nn.Linear(6, 3)]  # fmt: skip
+
+
+@pytest.mark.parametrize("head", [HEADS["global mean"], AFFINE], ids=["linear", "more linear"])
+def test_the_mean_of_the_map_is_the_logits(head):
+    model = stirred(nn.Sequential(*trunk(padding=1), *head))
     network, report = convolutionize(model, (12, 10), pooling="mean")
     x = image(2, 3, 14, 22)  # of any size, as the mean is over all of it
     got = run(network, x)
@@ -147,9 +152,8 @@ def test_a_dry_run_makes_nothing_and_tells_the_same():
     assert "7.weight   7 x 160" in str(told) and "7 x 8 x 5 x 4" in str(told)
     after = model.state_dict()
     assert all(np.array_equal(after[name].numpy(), value) for name, value in before.items())
-    with mf.no_grad():
-        network.get_submodule("0").weight.data[...] = 0
-    assert model.get_submodule("0").weight.numpy().any(), "the network has copies"
+    next(network.parameters()).data[...] = 0
+    assert next(model.parameters()).numpy().any(), "the network has copies"
 
 
 def test_a_layer_used_twice_stays_one_layer():
