@@ -1,11 +1,14 @@
-"""train: Train a small FCN on a folder of photos and masks.
+"""train: Train a network on a folder of photos and masks.
 
 DATA holds train/images, train/labels, perhaps val/images and val/labels, and classes.json; or it is
 itself one such split. `hotdogs` stands for generated scenes. RUN gets the recipe, the model, a
 checkpoint, the history, the loss curve and some predictions. Ctrl-C stops between two steps;
 --resume goes on by the recipe in RUN, to the same bits as without the stop. Several processes share
 every step: those of --processes on this machine, or those that mpirun has started. With --device
-cuda one process trains on a GPU; a run may go on on another device.
+cuda one process trains on a GPU; a run may go on on another device. The network is a small FCN
+unless --model, --encoder or --weights say another. --weights takes a file of weights (safetensors,
+or .pth of PyTorch), a model of minifcn or a run: those of a classifier go into the encoder of an
+FCN, those of a segmentation into the same network, for the classes of DATA.
 """
 
 from __future__ import annotations
@@ -37,6 +40,9 @@ EXAMPLES = """examples:
   minifcn train hotdogs --out runs/hotdogs --epochs 8
   minifcn train camvid --out runs/wide --width 32 --lr 0.05 --shrink 2
   minifcn train camvid --processes 2
+  minifcn train camvid --model unet --width 16
+  minifcn train camvid --encoder resnet18 --weights resnet18.pth
+  minifcn train camvid --weights runs/hotdogs --out runs/again
   minifcn train camvid --device cuda --precision tf32
   mpirun -n 4 minifcn train camvid
 """
@@ -49,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments; defaults are those of train.recipe.Recipe."""
     from ..train.precision import PRECISIONS
     from ..train.recipe import Recipe
+    from ..train.start import FCNS, MODELS
 
     def option(name: str, kind: Any, text: str, metavar: str = "N") -> None:
         default = getattr(Recipe, name.replace("-", "_"), None)
@@ -62,10 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on where RUN stopped")
     option("epochs", whole(1), "how often every photo is seen")
     option("batch-size", whole(1), "photos per step")
-    option("lr", number(0), "largest learning rate", "X")
-    option("width", whole(1), "channels of stage 0")
-    option("depth", whole(1), "stages, each half as large")
-    option("skips", whole(0), "finer stages that join (all)")
+    parser.add_argument("--model", choices=MODELS, help="the network (fcn, or that of --weights)")
+    parser.add_argument("--encoder", choices=list(FCNS), help="what an fcn stands on (small)")
+    parser.add_argument("--weights", metavar="FILE", help="begin with these weights, as they fit")
+    option("lr", number(0), "largest learning rate (0.1; less without batch norms)", "X")
+    option("width", whole(1), "channels of stage 0 (small 16, unet 32, others 64)")
+    option("depth", whole(1), "stages, each half as large; small and unet (5)")
+    option("skips", whole(0), "finer stages that join; fcn (all)")
     option("balance", number(0), "0: no class weights; 1: full", "X")
     option("seed", whole(0), "other weights, another order")
     option("shrink", whole(1), "train on photos so many times smaller (by their size)")
@@ -156,7 +166,8 @@ def _plan(arguments: argparse.Namespace, out: Path, train_set: Any, started: int
                 f"one of them out"
             )
         arguments.processes = started
-    values = {**asdict(Recipe()), "shrink": None, "processes": 1}
+    beside = {"shrink": None, "processes": 1}
+    values = {**asdict(Recipe()), **beside}
     asked = {name: given for name, given in vars(arguments).items() if name in values}
     asked = {name: given for name, given in asked.items() if given is not None}
     if begun:
@@ -173,8 +184,29 @@ def _plan(arguments: argparse.Namespace, out: Path, train_set: Any, started: int
                 f"goes on to other bits",
                 file=sys.stderr,
             )
-    values |= asked
+        values |= asked
+    else:
+        named = {name: given for name, given in asked.items() if name not in beside}
+        values = {**asdict(Recipe(**_with_weights(named))), **beside, **asked}
     return {**values, "shrink": _shrink(train_set, values["shrink"])}
+
+
+def _with_weights(asked: dict[str, Any]) -> dict[str, Any]:
+    """The choices for a recipe, with what the file of weights tells about its network."""
+    from ..train.start import told_by
+
+    if "weights" not in asked:
+        return asked
+    config, normalize = told_by(asked["weights"])
+    given = {**asked, "normalize": asdict(normalize)}
+    if not config:
+        return given
+    inner = config.get("encoder", {}).get("name")
+    if "model" not in given and given.get("encoder", inner) == inner:
+        given |= {"model": config["name"]} | ({"encoder": inner} if inner else {})
+    model = given.get("model", "fcn")
+    same = model == config["name"] and given.setdefault("encoder", inner) == inner
+    return {**given, "known": config} if same else given
 
 
 def _where_it_runs(device: str, processes: int) -> str:

@@ -1,9 +1,10 @@
-"""recipe: the choices that turn a data set into a trained small FCN, and the run they make."""
+"""recipe: the choices that turn a data set into a trained network, and the run they make."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
@@ -27,28 +28,67 @@ from ..optim.schedule import Poly, Warmup
 from .communicator import Communicator, One
 from .loss import segmentation_loss
 from .metrics import Confusion
-from .trainer import Trainer
+from .start import OPTIONS, config_of, load_start, options_of
+from .trainer import CHECKPOINT, Trainer
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Hyper-parameters of `minifcn train`, with their defaults."""
+    """Hyper-parameters of `minifcn train`, with their defaults.
+
+    What is None is set as the network wants it (train/start.py), and stays None where it has no
+    such option. `weights` is a file of others' weights; `known` and `normalize` are what it told.
+    """
 
     epochs: int = 30
     batch_size: int = 8
-    lr: float = 0.1
+    model: str = "fcn"
+    encoder: str | None = None  # of an fcn: small
+    weights: str | None = None
+    lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup: int = 100  # steps, at most a tenth of the run
     power: float = 0.9  # lr falls as (1 - step / steps)^power
-    width: int = 16
-    depth: int = 5
-    cap: int = 128
+    width: int | None = None
+    depth: int | None = None
+    cap: int | None = None
     skips: int | None = None
     balance: float = 0.5  # class weights (mean share / share)^balance; 0: none
     scale: tuple[float, float] = (0.7, 1.5)  # random enlargement; (1, 1): none
     jitter: float = 0.2  # brightness, contrast, saturation
     seed: int = 0
+    known: dict[str, Any] = field(default_factory=dict)
+    normalize: dict[str, Any] = field(default_factory=lambda: asdict(Normalize()))
+
+    def __post_init__(self) -> None:
+        """Set what is None; refuse what the network does not have."""
+        fcn = self.model == "fcn"
+        if fcn:
+            object.__setattr__(self, "encoder", self.encoder or "small")
+        options, lr = options_of(self.model, self.encoder or "")
+        choices = {name: getattr(self, name) for name in OPTIONS if name not in options}
+        if not fcn:
+            choices["encoder"] = self.encoder
+        wrong = [f"{name} is {value}" for name, value in choices.items() if value is not None]
+        if wrong:
+            what = f"fcn on {self.encoder}" if fcn else self.model
+            raise ValueError(f"train: {', '.join(wrong)}, but {what} has no such option")
+        object.__setattr__(self, "lr", lr if self.lr is None else self.lr)
+        for name, value in options.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, self._told(name, value))
+
+    def _told(self, name: str, otherwise: Any) -> Any:
+        """An option of the network as its weights have it."""
+        inner = self.known.get("encoder", {}) if name != "skips" else {}
+        return {**self.known, **inner}.get(name, otherwise)
+
+    def config(self, classes: int) -> dict[str, Any]:
+        """What `models.build` takes."""
+        options, _ = options_of(self.model, self.encoder or "")
+        chosen = {name: getattr(self, name) for name in options}
+        return config_of(self.model, self.encoder or "", chosen, self.known, classes)
 
 
 def class_weights(dataset: Any, power: float) -> Array | None:
@@ -93,19 +133,15 @@ def prepare(
     """
     classes = train_set.classes
     rng = np.random.default_rng(recipe.seed)
-    config = {
-        "name": "fcn",
-        "encoder": {
-            "name": "small",
-            "width": recipe.width,
-            "depth": recipe.depth,
-            "cap": recipe.cap,
-        },
-        "classes": classes.count,
-        "skips": recipe.skips,
-    }
-    model = build(config, rng).to(device)
-    normalize = Normalize()
+    model = build(recipe.config(classes.count), rng)
+    resumed = run is not None and (run / CHECKPOINT).is_file()
+    if recipe.weights is not None and not resumed:
+        told = load_start(model, recipe.weights)
+        if communicator is None or communicator.rank == 0:
+            print(told, file=out or sys.stderr)
+    model.to(device)
+    like = recipe.normalize
+    normalize = Normalize(tuple(like["mean"]), tuple(like["std"]), like["order"])
     notes = {"recipe": asdict(recipe), "images": len(train_set)}
     side = min(train_set[0][0].shape[:2])
     predictor = Predictor(model, classes, normalize, shrink, side, notes=notes)
@@ -119,7 +155,7 @@ def prepare(
     )
     optimizer = SGD(
         list(model.parameters()),
-        lr=recipe.lr,
+        lr=recipe.lr or 0.0,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         nesterov=recipe.momentum > 0,
