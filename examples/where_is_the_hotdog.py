@@ -54,7 +54,8 @@ from minifcn.train.threads import one_blas_thread
 FOLDS, COLLAGES = 5, 50  # mosaics of training photos, in each fold
 DECAYS = (0.05, 0.1, 0.2, 0.4, 0.8)
 STEPS, RATE = 150, 0.02
-CLASSES = Classes(("other", "hot dog"), ((0, 0, 0), (255, 160, 0)))
+CLASSES = Classes(("other", "hot dog"), ((0, 0, 0), (255, 160, 0)))  # of a photo
+PARTS = Classes(("background", "hot dog"), CLASSES.colours)  # of a pixel
 NEEDED = """This example needs --weights, SqueezeNet 1.1 as trained on ImageNet (torchvision's
 squeezenet1_1 as .pth or safetensors), and a folder with four folders of photos:
   train/hotdog   val/hotdog     a hot dog is on each (some hundreds, and some dozens)
@@ -273,12 +274,12 @@ def main() -> None:
 
     whole = Predictor(classifier(net, head), CLASSES, normalize, side=SIDE)
     whole.save(out / "classifier.safetensors")
-    Predictor(segmenter(net, head), CLASSES, normalize, side=SIDE).save(out / "model.safetensors")
+    Predictor(segmenter(net, head), PARTS, normalize, side=SIDE).save(out / "model.safetensors")
     what = open_model(out / "classifier.safetensors").model
     scores: dict[str, Any] = {"decay": decay, "folds": tried}
     scores["val"], likely = score_photos(what, normalize, folder / "val")
     print("val: " + ", ".join(f"{k} {s['right']}/{s['of']}" for k, s in scores["val"].items()))
-    locator = Locator(what, CLASSES.names, normalize, threshold=0.8)
+    locator = Locator(what, CLASSES.names, normalize, threshold=0.8, minimum_share=0.02)
     examples = [read_image(path) for path in chosen_for_page(folder / "val", likely)]
     write_png(out / "where.png", page(locator, examples))
     if (folder / "mosaics_val.json").is_file():

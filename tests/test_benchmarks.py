@@ -81,6 +81,7 @@ SCRIPTS = {  # what its table must name
     "memory.py": ("peak PSS", "minifcn, 1 process"),
     "scaling.py": ("pixels", "batch", "channels", "processes"),
     "curve.py": ("im2col, seed 0", "seed noise"),
+    "where.py": ("zeros", "repeated"),
     "breakdown.py": ("ms a step", "conv2d_weight", "between kernels"),
 }
 
