@@ -91,6 +91,15 @@ def test_dtypes_are_those_of_the_model():
         assert np.array_equal(value, state[name]), "to float32 is lossless"
 
 
+def test_weights_go_where_the_model_is(device):
+    model = net().to(device)
+    state = stirred(values(model))
+    load_weights(model, state)
+    assert {p.device for p in model.parameters()} == {device}
+    assert all(np.array_equal(state[name], v) for name, v in values(model).items())
+    assert load_weights(net(), model.state_dict()).complete, "and come from there"
+
+
 def test_files_without_counters_load():
     """BatchNorm has counted its batches since 2018."""
     state = {k: v for k, v in stirred(values(net())).items() if "num_batches" not in k}

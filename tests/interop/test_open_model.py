@@ -11,7 +11,7 @@ from minifcn.files import FileError, save
 from minifcn.infer import Locator, Predictor
 from minifcn.interop import KNOWN, Opened, open_model, recognise
 from minifcn.interop.names import classes_of, find_class, words_of
-from minifcn.models import build
+from minifcn.models import build, convolutionize
 from minifcn.models.described import config_of
 from tests.shared_data import shared_data
 
@@ -150,6 +150,7 @@ def test_real_squeezenet_gives_its_reference_logits():
     folder = shared_data("squeezenet_v1_1")
     opened = open_model(folder / "squeezenet_v1_1.safetensors")
     assert opened.known is KNOWN["squeezenet1_1"]
+    network, _ = convolutionize(opened.model, 224)
     references = np.load(folder / "reference_logits.npz")
     from minifcn.images import read_image
 
@@ -162,6 +163,9 @@ def test_real_squeezenet_gives_its_reference_logits():
         with mf.no_grad():
             x = mf.tensor(opened.normalize(read_image(photo))[None])
             got = opened.model(x).numpy()[0]
+            cells = network(x).numpy()[0]
+        assert cells.shape == (1000, 1, 1)
+        assert np.abs(cells[:, 0, 0] - references[name]).max() < 1e-3
         assert np.abs(got - references[name]).max() < 1e-3
         seen += 1
     assert seen == 3
