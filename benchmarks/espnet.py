@@ -14,13 +14,13 @@ from typing import Any
 
 from bench.agree import check_inference
 from bench.machine import cores
-from bench.report import finish, parser, patience_of, table
+from bench.rates import rates, summaries
+from bench.report import finish, parser, patience_of
 from bench.side import Side, running, torch_sides
-from bench.turns import Times, take_turns
+from bench.turns import take_turns
 
 SIZE, QUICK = (360, 480), (32, 48)
 TARGET, AIM = 12.0, 20.0  # frames per second on 2 cores
-HEAD = ("side", "frames/s", "median ms", "min ms", "/ NCHW", "/ channels_last", "quiet")
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,6 @@ def sides() -> list[Side]:
     return [side for side in mine + torch_sides() if not side.lacks]
 
 
-def summaries(times: dict[str, Times]) -> dict[str, dict[str, Any]]:
-    """Each side's times, frames per second, and ratios to PyTorch's two layouts."""
-    found: dict[str, dict[str, Any]] = {}
-    for title, took in times.items():
-        found[title] = {"frames/s": 1 / took.median, **took.summary()}
-        for layout in ("NCHW", "channels_last"):
-            if (other := times.get(f"PyTorch {layout}")) is not None:
-                found[title][layout] = took.median / other.median
-    return found
-
-
 def main() -> None:
     """Check, time, print."""
     made = parser(__doc__)
@@ -68,12 +57,7 @@ def main() -> None:
         times = take_turns(children, rounds, 5, 1, patience_of(arguments))
     found = summaries(times)
     result: dict[str, Any] = {"size H W": size, "agreement": agreed, "sides": found}
-    rows = [
-        [title, row["frames/s"], 1e3 * row["median s"], 1e3 * row["min s"], row.get("NCHW"),
-         row.get("channels_last"), row["quiet turns"]]
-        for title, row in found.items()
-    ]  # fmt: skip
-    print(table(HEAD, rows))
+    print(rates(found))
     best = max(row["frames/s"] for title, row in found.items() if title.startswith("minifcn"))
     if not arguments.quick:
         word = "aim met" if best >= AIM else "target met" if best >= TARGET else "MISSED"

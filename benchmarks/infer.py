@@ -15,15 +15,15 @@ from __future__ import annotations
 from typing import Any
 
 from bench.agree import check_inference
-from bench.report import finish, parser, patience_of, table
+from bench.rates import rates, summaries
+from bench.report import finish, parser, patience_of
 from bench.side import minifcn_sides, running, torch_sides
-from bench.turns import Times, take_turns
+from bench.turns import take_turns
 
 TASKS = {"squeezenet": (1, 224, 224), "fcn": (1, 360, 480)}
 QUICK = {"squeezenet": (1, 40, 32), "fcn": (1, 16, 24)}
 CALLS = {"squeezenet": 10, "fcn": 4}  # in a turn
 TARGET = 1.0  # of PyTorch eager NCHW
-HEAD = ("side", "frames/s", "median ms", "min ms", "/ NCHW", "/ channels_last", "quiet")
 
 
 def measure(net: str, quick: bool, rounds: int, patience: float) -> dict[str, Any]:
@@ -36,17 +36,6 @@ def measure(net: str, quick: bool, rounds: int, patience: float) -> dict[str, An
     return {"size N H W": options["size"], "agreement": agreed, "sides": summaries(times)}
 
 
-def summaries(times: dict[str, Times]) -> dict[str, dict[str, Any]]:
-    """Each side's times, frames per second, and ratios to PyTorch's two layouts."""
-    found: dict[str, dict[str, Any]] = {}
-    for title, took in times.items():
-        found[title] = {"frames/s": 1 / took.median, **took.summary()}
-        for layout in ("NCHW", "channels_last"):
-            if (other := times.get(f"PyTorch {layout}")) is not None:
-                found[title][layout] = took.median / other.median
-    return found
-
-
 def main() -> None:
     """Check, time, print."""
     made = parser(__doc__)
@@ -56,13 +45,8 @@ def main() -> None:
     result = {}
     for net in TASKS:
         result[net] = measure(net, arguments.quick, rounds, patience_of(arguments))
-        rows = [
-            [title, row["frames/s"], 1e3 * row["median s"], 1e3 * row["min s"], row.get("NCHW"),
-             row.get("channels_last"), row["quiet turns"]]
-            for title, row in result[net]["sides"].items()
-        ]  # fmt: skip
         print(f"{net}, {' x '.join(map(str, result[net]['size N H W']))} (N x H x W)")
-        print(table(HEAD, rows))
+        print(rates(result[net]["sides"]))
         ours = [row["NCHW"] for t, row in result[net]["sides"].items()
                 if t.startswith("minifcn") and "NCHW" in row]  # fmt: skip
         if ours and not arguments.quick:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..images import write_aside
+from .arguments import whole
 
 GENERATED = "hotdogs"
 
@@ -25,6 +26,23 @@ def count(number: int, noun: str, several: str = "") -> str:
 def add_device(parser: argparse.ArgumentParser, text: str) -> None:
     """--device cpu|cuda."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help=f"{text} (cpu)")
+
+
+def add_sizes(parser: argparse.ArgumentParser) -> None:
+    """--shrink K and --memory MB: how large the network sees a photo, and when by tiles."""
+    parser.add_argument(
+        "--shrink",
+        metavar="K",
+        type=whole(1),
+        help="show the network photos K times smaller (by the size it was trained on)",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="MB",
+        type=whole(1),
+        default=1024,
+        help="photos that need more go by tiles (1024)",
+    )
 
 
 def check_device(device: str) -> None:

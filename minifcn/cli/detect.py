@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .arguments import folder, whole
+from .arguments import folder
 from .class_names import find_classes
-from .common import add_device, check_device, count
+from .common import add_device, add_sizes, check_device, count, open_predictor
 from .things import Findings, area, photos_of, readable
 
 EXAMPLES = """examples:
@@ -56,19 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least area, in pixels, or as a share of the photo (0.1%%)",
     )
     parser.add_argument("--masks", action="store_true", help="boxes.json has the outlines too")
-    parser.add_argument(
-        "--shrink",
-        metavar="K",
-        type=whole(1),
-        help="show the network photos K times smaller (by the size it was trained on)",
-    )
-    parser.add_argument(
-        "--memory",
-        metavar="MB",
-        type=whole(1),
-        default=1024,
-        help="photos that need more go by tiles (1024)",
-    )
+    add_sizes(parser)
     add_device(parser, "where to compute")
 
 
@@ -86,16 +74,9 @@ def threshold(text: str) -> tuple[str, float]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at every photo; one that cannot be read is named, the others are done."""
-    from ..interop import open_model
-
     check_device(arguments.device)
-    opened = open_model(arguments.weights, arguments.model, arguments.device)
-    if not hasattr(opened.model, "stride"):
-        raise ValueError(
-            f"{arguments.weights} is a {type(opened.model).__name__}, which does not say what is "
-            f"where, as FCN does; `minifcn locate` asks a classifier"
-        )
-    predictor = replace(opened.predictor(), memory_limit=arguments.memory << 20)
+    opened = open_predictor(arguments.weights, arguments.model, arguments.device)
+    predictor = replace(opened, memory_limit=arguments.memory << 20)
     names = predictor.classes.names
     rules = {
         "classes": names,

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .arguments import number, whole
-from .common import add_device, check_device, open_predictor, write_json
+from .arguments import number
+from .common import add_device, add_sizes, check_device, open_predictor, write_json
 from .frames_out import ENDINGS, FilmOut, FolderOut, place
 from .stopwatch import Stopwatch
 from .things import photos_of
@@ -45,19 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="OUT", type=place, required=True, help="folder for the pictures, or a film"
     )
     parser.add_argument("--model", metavar="NAME", help="which network, if RUN does not tell")
-    parser.add_argument(
-        "--shrink",
-        metavar="K",
-        type=whole(1),
-        help="show the network photos K times smaller (by the size it was trained on)",
-    )
-    parser.add_argument(
-        "--memory",
-        metavar="MB",
-        type=whole(1),
-        default=1024,
-        help="photos that need more go by tiles (1024)",
-    )
+    add_sizes(parser)
     parser.add_argument(
         "--fps",
         metavar="N",

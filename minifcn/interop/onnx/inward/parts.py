@@ -199,18 +199,23 @@ def _centred(node: Node) -> Run:
     return run
 
 
+def _block(node: Node) -> tuple[int, str]:
+    """The side of a block, and which of it counts slower: depth (DCR) or columns and rows."""
+    options = node.read(blocksize=None, mode="DCR")
+    node.one_of("mode", options.mode, ("DCR", "CRD"))
+    if not options.blocksize:
+        raise UnsupportedError("no attribute blocksize")
+    return options.blocksize, options.mode
+
+
 @operator("DepthToSpace")
 def depth_to_space(node: Node) -> Run:
     """Blocks of b x b pixels out of channels."""
-    options = node.read(blocksize=None, mode="DCR")
-    node.one_of("mode", options.mode, ("DCR", "CRD"))
-    b = options.blocksize
-    if not b:
-        raise UnsupportedError("no attribute blocksize")
+    b, mode = _block(node)
 
     def run(x: Value) -> Value:
         N, C, H, W = x.shape
-        if options.mode == "DCR":
+        if mode == "DCR":
             y = F.permute(F.reshape(x, (N, b, b, C // b**2, H, W)), (0, 3, 4, 1, 5, 2))
         else:
             y = F.permute(F.reshape(x, (N, C // b**2, b, b, H, W)), (0, 1, 4, 2, 5, 3))
@@ -221,15 +226,11 @@ def depth_to_space(node: Node) -> Run:
 
 @operator("SpaceToDepth")
 def space_to_depth(node: Node) -> Run:
-    options = node.read(blocksize=None, mode="DCR")
-    node.one_of("mode", options.mode, ("DCR", "CRD"))
-    b = options.blocksize
-    if not b:
-        raise UnsupportedError("no attribute blocksize")
+    b, mode = _block(node)
 
     def run(x: Value) -> Value:
         N, C, H, W = x.shape
-        order = (0, 3, 5, 1, 2, 4) if options.mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
         y = F.permute(F.reshape(x, (N, C, H // b, b, W // b, b)), order)
         return reshaped(y, (N, C * b**2, H // b, W // b))
 
