@@ -42,7 +42,7 @@ class Predictor:
 
     `side` is the shorter side of the pictures that it saw in training, in pixels of its input.
     With `planned` photos of a size that comes again are seen by a plan (infer/plan), on the CPU:
-    twice as fast, and the same but for rounding.
+    the same but for rounding, and for ESPNet in half the time.
     """
 
     model: Module

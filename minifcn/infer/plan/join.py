@@ -126,7 +126,7 @@ class Joiner:
         window: Window = op.window
         if not _is(x) or window.groups != 1 or w.dtype != np.float32:
             return None
-        w = np.ascontiguousarray(w)
+        w = np.array(w, order="C")  # the network's own may be written later
         if isinstance(op, Conv2d):
             kind = Wide if Wide.pays(w.shape[1], w.shape[0], window) else Conv
             return kind(out, x=x, w=w, window=window)
