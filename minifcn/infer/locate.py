@@ -84,7 +84,7 @@ class Locator:
         if lacks:
             raise TypeError(
                 f"locate: model is a {type(self.model).__name__} without {' and '.join(lacks)}, "
-                f"expected a classifier with a map of classes, such as SqueezeNet"
+                f"expected a classifier with a map of classes: SqueezeNet, or models.convolutionize"
             )
         if self.side is not None and self.side < 1:
             raise ValueError(f"locate: side is {self.side}, expected at least 1 pixel, or None")
@@ -117,7 +117,7 @@ class Locator:
         return Located(likely, spots)
 
     def view(self, photo: UInt8) -> UInt8:
-        """What the network sees of a photo: resized; edge pixels are repeated up to two cells.
+        """What the network sees of a photo: resized; a thin one's edge pixels are repeated.
 
         Shape   photo: H W 3 -> h w 3
         """
@@ -128,7 +128,8 @@ class Locator:
             )
         size = fitted(photo.shape[:2], self.side)
         seen = photo if size == photo.shape[:2] else resize_image(photo, size)
-        missing = [max(2 * self._stride - S, 0) for S in size]
+        least = getattr(self.model, "least", (0, 0))
+        missing = [max(2 * self._stride - S, n - S, 0) for S, n in zip(size, least, strict=True)]
         if not any(missing):
             return seen
         return np.pad(seen, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
