@@ -48,6 +48,16 @@ def test_all_that_is_wrong_is_listed_together_and_nothing_is_loaded():
     assert all(np.array_equal(before[name], v) for name, v in values(model).items())
 
 
+def test_each_mistake_alone_is_refused():
+    state = stirred(values(net()))
+    more = {**state, "more": np.zeros(1)}
+    less = {name: v for name, v in state.items() if name != "2.bias"}
+    other = {**state, "2.bias": np.zeros(2)}
+    for wrong, words in ((more, "unexpected"), (less, "missing"), (other, "2.bias: shape")):
+        with pytest.raises(LoadError, match=words):
+            load_weights(net(), wrong)
+
+
 def test_another_network_is_no_endless_list():
     state = {f"layer{k}.weight": np.zeros(1) for k in range(300)}
     with pytest.raises(LoadError) as caught:
