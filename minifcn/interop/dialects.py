@@ -51,7 +51,8 @@ def _vgg16() -> tuple[tuple[str, str], ...]:
 
 DIALECTS = (
     Dialect("minifcn", ()),
-    Dialect("DataParallel", ((r"module\.(.*)", r"\1"),)),
+    # DataParallel's, Lightning's, or somebody's own
+    Dialect("a wrapper", ((r"(?:(?:module|model|net|network)\.)+(.*)", r"\1"),)),
     Dialect(
         "SqueezeNet 1.1 of its authors",
         ((r"conv1\.(weight|bias)", r"features.0.\1"), *_fires(),

@@ -116,11 +116,12 @@ def test_files_without_counters_load():
     assert load_weights(net(), state).complete
 
 
-def test_data_parallel_prefixes_are_taken_off():
+@pytest.mark.parametrize("prefix", ["module.", "model.", "net.", "module.model."])
+def test_the_prefixes_of_wrappers_are_taken_off(prefix):
     model = net()
     state = stirred(values(model))
-    report = load_weights(model, {f"module.{name}": v for name, v in state.items()})
-    assert report.dialect == "DataParallel" and report.renamed["0.bias"] == "module.0.bias"
+    report = load_weights(model, {prefix + name: v for name, v in state.items()})
+    assert report.dialect == "a wrapper" and report.renamed["0.bias"] == f"{prefix}0.bias"
     assert all(np.array_equal(state[name], v) for name, v in values(model).items())
 
 
