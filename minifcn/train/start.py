@@ -34,7 +34,7 @@ NETWORKS: dict[str, tuple[dict[str, Any], float]] = {
 }
 FCNS: dict[str, tuple[dict[str, Any], float]] = {
     "small": ({"width": 16, "depth": 5, "cap": 128}, 0.1),
-    "squeezenet1_1": ({}, 0.005),
+    "squeezenet1_1": ({}, 0.001),
     "vgg16": ({"width": 64}, 0.001),
     "resnet18": ({"width": 64}, 0.02),
     "resnet34": ({"width": 64}, 0.02),
