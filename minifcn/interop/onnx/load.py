@@ -29,8 +29,10 @@ TRAINED = {
 MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Expand", "Cast")
 # What a wrong number in a node can bring about in whoever meets it.
 FAULTS = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError, ValueError,
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
+    ValueError,
 )  # fmt: skip
+AXES = 16  # of a value at most
 STATISTICS = (3, 4)  # of BatchNormalization
 
 
@@ -118,9 +120,13 @@ class Network(Module):
             shapes = ", ".join("-" if v is None else str(v.shape) for v in given)
             raise OnnxError(f"{node.kind} {node.name!r}: {error} (inputs: {shapes})") from error
         made = made if isinstance(made, tuple) else (made,)
-        for name, value in zip(node.outputs, made, strict=False):
-            if name and value is not None:
+        for place, name in enumerate(node.outputs):
+            value = made[place] if place < len(made) else None
+            if name and not hasattr(value, "dtype"):
+                raise OnnxError(f"{node.kind} {node.name!r}: gives nothing for output {name!r}")
+            if name:
                 values[name] = settled(value, device)
+                _check_axes(node, values[name])
 
     def _device(self) -> str:
         for one in (*self.parameters(), *self.buffers()):
@@ -203,6 +209,12 @@ def _check_shape(name: str, declared: Any, shape: tuple[int, ...]) -> None:
     if not fits:
         words = ", ".join("any" if size is None else str(size) for size in declared)
         raise OnnxError(f"Network: input {name!r} has shape {shape}, expected ({words})")
+
+
+def _check_axes(node: Any, value: Value) -> None:
+    """NumPy knows 64 axes but does not do everything beyond 32; images have 4."""
+    if value.ndim > AXES or value.dtype.kind not in "biufV":
+        raise OnnxError(f"{node.kind} {node.name!r}: makes {value.dtype} of {value.ndim} axes")
 
 
 def _given(value: Value, device: str) -> Tensor:

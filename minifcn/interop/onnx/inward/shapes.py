@@ -71,6 +71,8 @@ def unsqueeze(node: Node) -> Run:
         listed = given if axes is None else ints(axes)
         ndim = x.ndim + len(listed)
         new = {axis_of(axis, ndim) for axis in listed}
+        if len(new) != len(listed):
+            raise ValueError(f"Unsqueeze: axes {listed} name an axis twice")
         sizes = iter(x.shape)
         return reshaped(x, tuple(1 if axis in new else next(sizes) for axis in range(ndim)))
 
