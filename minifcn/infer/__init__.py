@@ -5,12 +5,12 @@ from .coco import coco_results as coco_results
 from .components import Components as Components
 from .components import components as components
 from .curve import loss_curve as loss_curve
-from .heat import lay_over as lay_over
-from .heat import with_scale as with_scale
 from .film import FilmWriter as FilmWriter
 from .frames import Film as Film
 from .frames import FrameError as FrameError
 from .frames import open_film as open_film
+from .heat import lay_over as lay_over
+from .heat import with_scale as with_scale
 from .legend import Entry as Entry
 from .legend import with_legend as with_legend
 from .locate import Located as Located

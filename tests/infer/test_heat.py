@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from minifcn.infer.colours import heat_colours, heat_table
 from minifcn.infer.heat import Axis, lay_over, softmax, spread, window_means, with_scale
 
+GREY = np.zeros((2, 2, 3), np.uint8)
+
 
 def cie_lightness(rgb):
     """L* of CIE 1976, 0..100: another measure than the one that the scale is made by."""
@@ -107,8 +109,8 @@ def test_the_scale_stands_below_the_picture_and_has_its_colours(size):
         (lambda: window_means(np.zeros((2, 3)), 3), r"shape \(2, 3\), expected K h w"),
         (lambda: window_means(np.zeros((2, 3, 0)), 3), "none 0"),
         (lambda: window_means(np.zeros((2, 3, 3)), 4), "window is 4, expected an odd number"),
-        (lambda: lay_over(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3))), r"heat has \(2, 3\)"),
-        (lambda: lay_over(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2)), 2), "alpha is 2"),
+        (lambda: lay_over(GREY, np.zeros((2, 3), np.float32)), r"heat has \(2, 3\)"),
+        (lambda: lay_over(GREY, np.zeros((2, 2), np.float32), 2), "alpha is 2"),
     ],
 )
 def test_mistakes_of_heat_are_named(call, words):

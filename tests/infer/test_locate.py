@@ -101,7 +101,12 @@ def test_tiles_see_what_the_whole_sees(size):
     tiled = Locator(squeezenet(), "abcde", Normalize(), memory_limit=limit)
     sizes = []
     forward = tiled._forward
-    object.__setattr__(tiled, "_forward", lambda x: sizes.append(x.shape[2:]) or forward(x))
+
+    def watched(x):
+        sizes.append(x.shape[2:])
+        return forward(x)
+
+    object.__setattr__(tiled, "_forward", watched)
     a, b = whole.class_map(photo), tiled.class_map(photo)
     assert len(sizes) > 2 and max(h * w for h, w in sizes) <= 336 * 336
     assert a.shape == b.shape and a.std() > 0.01
@@ -118,6 +123,7 @@ def test_squeezenets_cells_lie_where_its_grid_says():
     i, j = 11, 9
     with mf.conv_algorithm("im2col"):  # faster ones round, and leave crumbs beside what is seen
         net.class_map(x)[0, 0, i, j].backward()
+    assert x.grad is not None
     rows, columns = np.nonzero(np.abs(x.grad.numpy()[0]).sum(axis=0))
     for cell, seen, line in ((i, rows, net.grid.rows), (j, columns, net.grid.cols)):
         low, high = (int(line.step * cell + edge) for edge in (line.low, line.high))
