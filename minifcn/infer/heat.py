@@ -13,6 +13,7 @@ ReLU, so 0 is what a cell says that has seen nothing: towards the edge the heat 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ from .drawing import Canvas, magnification, magnify, text_size, width_of
 
 Floats = NDArray[np.float32]
 Array = NDArray[Any]
+
+BLOCK = 32  # classes whose means are held at once
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,27 @@ def softmax(scores: Array) -> Floats:
         raise ValueError("heat: the class map has nan or inf, so nothing is likely anywhere")
     odds = np.exp(scores - scores.max(axis=0))
     likely: Floats = (odds / odds.sum(axis=0)).astype(np.float32)
+    return likely
+
+
+def window_softmax(class_map: Array, window: int, categories: Sequence[int]) -> Floats:
+    """The softmax of the window means, for some of the classes; others are never kept at once.
+
+    With the largest score M_ij so far, the sum of exp(m_kij - M_ij) grows block by block.
+
+    Shape   class_map: K h w -> c h w
+    """
+    chosen = window_means(class_map[list(categories)], window)  # c h w
+    largest = np.full(class_map.shape[1:], -np.inf)
+    total = np.zeros(class_map.shape[1:])
+    for first in range(0, len(class_map), BLOCK):
+        m = window_means(class_map[first : first + BLOCK], window)
+        most = np.maximum(largest, m.max(axis=0))
+        total = total * np.exp(largest - most) + np.exp(m - most).sum(axis=0)
+        largest = most
+    if not np.isfinite(total).all():
+        raise ValueError("heat: the class map has nan or inf, so nothing is likely anywhere")
+    likely: Floats = (np.exp(chosen - largest) / total).astype(np.float32)
     return likely
 
 

@@ -21,7 +21,7 @@ from ..core import Tensor
 from ..device import to_device, to_host
 from ..images import UInt8, resize_image
 from ..modes import no_grad
-from .heat import Axis, Floats, softmax, spread, window_means
+from .heat import Axis, Floats, softmax, spread, window_softmax
 from .memory import PROBE_SIDE, measure_bytes_per_pixel
 from .regions import Region, regions
 from .tiles import MEMORY_LIMIT, plan
@@ -105,7 +105,7 @@ class Locator:
         grid, size, view = self.model.grid, photo.shape[:2], self.view(photo)
         class_map = self.class_map(view)
         likely = softmax(class_map.mean(axis=(1, 2)))
-        around = softmax(window_means(class_map, self.window))[list(categories)]  # c h w
+        around = window_softmax(class_map, self.window, categories)  # c h w
         seen = fitted(size, self.side)
         rows, columns = (
             Axis(grid.centre[a], grid.step[a]).scaled(size[a] / seen[a]) for a in (0, 1)

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minifcn.infer.colours import heat_colours, heat_table
-from minifcn.infer.heat import Axis, lay_over, softmax, spread, window_means, with_scale
+from minifcn.infer.heat import (
+    Axis,
+    lay_over,
+    softmax,
+    spread,
+    window_means,
+    window_softmax,
+    with_scale,
+)
 
 GREY = np.zeros((2, 2, 3), np.uint8)
 
@@ -53,6 +61,20 @@ def test_softmax_adds_up_to_one_and_refuses_nan():
     scores[1, 0, 0] = np.nan
     with pytest.raises(ValueError, match="nan or inf"):
         softmax(scores)
+
+
+@pytest.mark.parametrize("K", [1, 5, 32, 100])
+def test_the_softmax_of_some_classes_is_that_among_all(K):
+    y = np.random.default_rng(0).standard_normal((K, 6, 9)).astype(np.float32) * 300
+    means = window_means(y, 3).astype(np.float64)
+    odds = np.exp(means - means.max(axis=0))
+    some = [K - 1, 0]
+    np.testing.assert_allclose(
+        window_softmax(y, 3, some), (odds / odds.sum(axis=0))[some], rtol=1e-4, atol=1e-7
+    )
+    y[K // 2, 2, 2] = np.nan
+    with pytest.raises(ValueError, match="nan or inf"):
+        window_softmax(y, 3, some)
 
 
 @given(st.floats(-50, 50), st.floats(0.1, 40), st.floats(0.05, 20))
