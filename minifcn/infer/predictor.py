@@ -131,6 +131,9 @@ class Predictor:
         k, (H, W) = self.shrink, x.shape[2:]
         if H % k or W % k:
             x = np.pad(x, ((0, 0), (0, 0), (0, -H % k), (0, -W % k)), mode="edge")
+        if margin := getattr(self.model, "margin", 0):  # no padding of its own: a mirror around
+            sides = [(margin * k, self._more(size // k) * k) for size in x.shape[2:]]
+            x = np.pad(x, ((0, 0), (0, 0), *sides), mode="reflect")
         if self.planned and self.device == "cpu":
             y = self._plans(x)
             y = y.copy() if own else y
@@ -145,7 +148,16 @@ class Predictor:
             same: Tensor = self.model(x)
             return same
         y = self.model(F.avg_pool2d(x, self.shrink))  # N K H/k W/k
-        return F.interpolate(y, size=x.shape[2:], mode="bilinear", align_corners=False)
+        H, W = (size * self.shrink for size in y.shape[2:])
+        return F.interpolate(y, size=(H, W), mode="bilinear", align_corners=False)
+
+    def _more(self, size: int) -> int:
+        """Pixels to be added at the end of an axis, so that each of `size` gets a class."""
+        model: Any = self.model
+        more: int = model.margin
+        while model.output_size(model.margin + size + more) < size:
+            more += 1
+        return more
 
     @cached_property
     def _plans(self) -> Plans:
@@ -159,6 +171,13 @@ class Predictor:
                 f"Predictor: model is a {type(self.model).__name__} without {' and '.join(lacks)}, "
                 f"expected one with logits for every pixel, such as FCN"
             )
+        model: Any = self.model
+        if getattr(model, "full_size", True) is False:
+            raise TypeError(
+                f"Predictor: model is a classifier with logits for squares of {model.stride} "
+                f"pixels, expected them for every pixel; convolutionize(..., full_size=True) gives "
+                f"them, `minifcn locate` shows this map"
+            )
         return self.model.eval()
 
     def _input(self, x: Array) -> Tensor:
@@ -166,11 +185,16 @@ class Predictor:
 
     def save(self, path: str | Path) -> None:
         """Weights and description in one safetensors file."""
-        model: Any = self.model
+        config = getattr(self.model, "config", None)
+        if not isinstance(config, dict) or config.get("model", config) is None:
+            raise TypeError(
+                f"Predictor.save: model is a {type(self.model).__name__} whose config does not say "
+                f"how to make it again, expected one of minifcn.models"
+            )
         meta = {
             "kind": "model",
             "format": FORMAT,
-            "model": model.config,
+            "model": config,
             "classes": {
                 "names": self.classes.names,
                 "colours": self.classes.colours,
