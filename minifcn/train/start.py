@@ -140,7 +140,8 @@ def _trainable(path: Path, config: dict[str, Any]) -> dict[str, Any]:
         return {"name": "fcn", "encoder": inner}
     if name not in MODELS:
         raise ValueError(f"train: {path}: holds a {name}, expected one of {', '.join(MODELS)}")
-    return {key: value for key, value in config.items() if key != "classes"}
+    # Trained are all pixels: a U-Net without padding gets one, its arrays are the same.
+    return {key: value for key, value in config.items() if key not in ("classes", "padding")}
 
 
 def _state(path: Path) -> dict[str, Array]:
