@@ -110,7 +110,8 @@ def test_a_classifier_becomes_the_encoder_of_an_fcn(data, tmp_path):
 
 def test_a_resumed_run_keeps_its_own_weights(data, tmp_path):
     net: Any = build(
-        {"name": "unet", "classes": 2, "width": 2, "depth": 2}, np.random.default_rng(0)
+        {"name": "unet", "classes": 2, "width": 2, "depth": 2, "padding": "valid"},
+        np.random.default_rng(0),
     )
     given = Predictor(net, Classes(("a", "b")), Normalize((0.1, 0.2, 0.3), (1, 2, 3), "BGR"))
     given.save(tmp_path / "given.safetensors")
