@@ -247,3 +247,28 @@ def test_without_onnx_one_is_told_what_to_install(
     ):
         with pytest.raises(mo.OnnxError, match=r"needs the package onnx; install minifcn\[onnx\]"):
             call()
+
+
+@pytest.mark.parametrize("kind", ["GatherElements", "ScatterElements"])
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (np.array([[3]]), "hold 3 to 3, for 3 places"),
+        (np.array([[-4]]), "hold -4 to -4"),
+        (np.array([[1 << 62]]), "for 3 places"),
+        (np.array([1]), "indices are int64 of shape"),
+    ],
+)
+def test_indices_are_held_within_the_axis(
+    kind: str, index: Any, words: str, tmp_path: Path
+) -> None:
+    """Kernels believe the indices that they are given, on a GPU too."""
+    more = ["u"] if kind == "ScatterElements" else []
+    node = helper.make_node(kind, ["x", "i", *more], ["y"], axis=0)
+    tensors = [
+        numpy_helper.from_array(index, "i"),
+        numpy_helper.from_array(np.ones(index.shape, np.float32), "u"),
+    ]
+    (tmp_path / "m.onnx").write_bytes(model([node], tensors))
+    with pytest.raises(mo.OnnxError, match=words):
+        mo.load(tmp_path / "m.onnx")(np.zeros((3, 1), np.float32))

@@ -91,13 +91,23 @@ def gather_elements(node: Node) -> Run:
     axis = node.read(axis=0).axis
 
     def run(x: Value, index: Value) -> Value:
-        along, places = axis_of(axis, x.ndim), host(index)
-        places = np.where(places < 0, places + x.shape[along], places)
+        along = axis_of(axis, x.ndim)
+        places = _counted(host(index), x.shape, along)
         if not isinstance(x, Tensor):
             return np.take_along_axis(x, places, along)
         return F.gather(x, along, labels(places, x))
 
     return run
+
+
+def _counted(index: Any, shape: Any, axis: int) -> Any:
+    """Indices counted from the front, all of them in range: kernels believe what they are given."""
+    size = shape[axis]
+    if index.dtype.kind not in "iu" or index.ndim != len(shape):
+        raise ValueError(f"indices are {index.dtype} of shape {index.shape}, for x of {shape}")
+    if index.size and (index.min() < -size or index.max() >= size):
+        raise ValueError(f"indices hold {index.min()} to {index.max()}, for {size} places")
+    return np.where(index < 0, index + size, index).astype(np.int64)
 
 
 @operator("ScatterElements", since=11)
@@ -107,13 +117,15 @@ def scatter_elements(node: Node) -> Run:
     node.one_of("reduction", options.reduction, ("none", "add"))
 
     def run(x: Value, index: Value, updates: Value) -> Value:
-        axis, places = axis_of(options.axis, x.ndim), host(index)
-        places = np.where(places < 0, places + x.shape[axis], places)
+        axis = axis_of(options.axis, x.ndim)
+        places = _counted(host(index), x.shape, axis)
         if not isinstance(x, Tensor):
             raise ValueError("ScatterElements: into whole numbers is not supported")
         rest = [n for a, n in enumerate(x.shape) if a != axis]
         if rest != [n for a, n in enumerate(places.shape) if a != axis]:
             raise ValueError(f"ScatterElements: indices {places.shape} into {x.shape}")
+        if updates.shape != places.shape:
+            raise ValueError(f"ScatterElements: updates {updates.shape} at {places.shape}")
         put = ScatterAlong(axis, x.shape[axis])
         added = put(beside(updates, x), labels(places, x))
         if options.reduction == "add":
