@@ -17,7 +17,7 @@ from .error import OnnxError
 from .inward import OPERATORS
 from .inward.node import Node, Phase, Run, UnsupportedError
 from .inward.proto import Plan, read
-from .inward.values import Value, settled
+from .inward.values import AXES, Value, settled
 
 # Inputs of these places are trained, where they are numbers of the file; so is what only reaches
 # them through operators that move numbers about.
@@ -32,7 +32,6 @@ FAULTS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
     ValueError,
 )  # fmt: skip
-AXES = 16  # of a value at most
 STATISTICS = (3, 4)  # of BatchNormalization
 
 
@@ -212,7 +211,7 @@ def _check_shape(name: str, declared: Any, shape: tuple[int, ...]) -> None:
 
 
 def _check_axes(node: Any, value: Value) -> None:
-    """NumPy knows 64 axes but does not do everything beyond 32; images have 4."""
+    """Refuse what kernels were not made for."""
     if value.ndim > AXES or value.dtype.kind not in "biufV":
         raise OnnxError(f"{node.kind} {node.name!r}: makes {value.dtype} of {value.ndim} axes")
 

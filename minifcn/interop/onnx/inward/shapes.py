@@ -106,7 +106,7 @@ def expand(node: Node) -> Run:
     """The shapes broadcast together."""
 
     def run(x: Value, shape: Value) -> Value:
-        wanted = allowed(np.broadcast_shapes(x.shape, tuple(ints(shape))), x.dtype.itemsize)
+        wanted = allowed(np.broadcast_shapes(x.shape, allowed(ints(shape))), x.dtype.itemsize)
         return F.broadcast_to(x, wanted) if isinstance(x, Tensor) else np.broadcast_to(x, wanted)
 
     return run

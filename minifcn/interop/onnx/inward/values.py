@@ -18,6 +18,7 @@ from ....device import Array, is_floating, to_device, to_host
 from ..error import OnnxError
 
 Value = Any  # Tensor (floating) or np.ndarray (anything else)
+AXES = 16  # NumPy knows 64 but does not do everything beyond 32; images have 4
 LIMIT = 1 << 31  # bytes of one array that a graph makes of numbers alone
 
 
@@ -91,6 +92,8 @@ def axis_of(axis: int, ndim: int) -> int:
 def allowed(shape: Any, itemsize: int = 4) -> tuple[int, ...]:
     """A shape that a graph asks for, unless it is absurdly large."""
     sizes = tuple(int(size) for size in shape)
+    if len(sizes) > AXES:
+        raise OnnxError(f"a shape of {len(sizes)} axes is asked for, expected at most {AXES}")
     total = itemsize
     for size in sizes:
         if size < 0:
