@@ -265,8 +265,13 @@ def test_a_network_on_a_gpu_is_exported(cuda: object, tmp_path: Path) -> None:
     assert there.SerializeToString(deterministic=True) == here
 
 
-def test_what_was_loaded_is_exported_again(tmp_path: Path) -> None:
-    model = randomised(models.build(CONFIGS["fcn"], generator=np.random.default_rng(1)))
+@pytest.mark.parametrize("config", [
+    CONFIGS["fcn"],
+    {"name": "espnet", "classes": 2, "p": 0, "q": 0},  # its edges are repeated, at some sizes
+    {"name": "fcn", "encoder": {"name": "squeezenet1_1"}, "classes": 2},
+], ids=["fcn", "espnet", "squeezenet"])  # fmt: skip
+def test_what_was_loaded_is_exported_again(config: dict[str, Any], tmp_path: Path) -> None:
+    model = randomised(models.build(config, generator=np.random.default_rng(1)))
     mo.export(model, tmp_path / "once.onnx")
     again: Any = mo.load(tmp_path / "once.onnx")
     proto = compare(again, tmp_path / "twice.onnx")

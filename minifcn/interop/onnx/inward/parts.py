@@ -166,6 +166,10 @@ def bordered(x: Value, sides: Any, mode: str = "constant", fill: float = 0.0) ->
     if mode == "constant" and isinstance(x, Tensor):
         flat = [side for pair in reversed(sides) for side in pair]
         return F.pad(x, flat, value=fill)
+    if _by_operator(x, sides, mode):  # one that is exported again for any size
+        (top, bottom), (left, right) = sides[2:]
+        name = {"edge": "replicate"}.get(mode, mode)
+        return F.pad(x, (left, right, top, bottom), mode=name)
     for axis, (before, after) in enumerate(sides):
         if (before, after) == (0, 0):
             continue
@@ -183,6 +187,15 @@ def bordered(x: Value, sides: Any, mode: str = "constant", fill: float = 0.0) ->
         key = (slice(None),) * axis
         x = x[(*key, labels(found, x))] if isinstance(x, Tensor) else x[(*key, found)]
     return x
+
+
+def _by_operator(x: Value, sides: Any, mode: str) -> bool:
+    """Whether F.pad has it: rows and columns of images, by their last ones or a mirror."""
+    if not isinstance(x, Tensor) or x.ndim != 4 or mode not in ("edge", "reflect"):
+        return False
+    if min(x.shape[2:]) < 1 or any(min(pair) < 0 for pair in sides) or np.any(sides[:2]):
+        return False
+    return mode == "edge" or all(max(sides[axis]) < x.shape[axis] for axis in (2, 3))
 
 
 def _mapped(places: Any, size: int, mode: str) -> Any:
