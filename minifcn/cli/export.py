@@ -1,4 +1,4 @@
-"""export: write a network as an ONNX file, for any batch and image size.
+"""export: Write a network as an ONNX file, for any batch and image size.
 
 The file runs wherever ONNX does; parameters keep their names, and classes, normalisation and
 channel order stand in its metadata. With --check the result is compared with onnxruntime's.
