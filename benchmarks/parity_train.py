@@ -174,7 +174,9 @@ class _Wrapped:
             return mf.tensor(self.net(torch.tensor(x.numpy().copy())).numpy())
 
 
-def _prepared(data: Path, epochs: int, seed: int, lr: float = Recipe.lr) -> tuple[Any, Any, Recipe]:
+def _prepared(
+    data: Path, epochs: int, seed: int, lr: float | None = None
+) -> tuple[Any, Any, Recipe]:
     recipe = replace(Recipe(), epochs=epochs, seed=seed, lr=lr)
     train_set = Shrunk(FolderDataset(data, "train", cache=False), SHRINK)
     trainer, predictor = prepare(recipe, train_set, None, shrink=SHRINK)

@@ -162,6 +162,7 @@ class Op:
         with np.errstate(all="ignore"):  # inf and nan appear silently; mf.detect_anomaly finds them
             out = mode.sketch(self, arrays, shape) if mode.sketch else self.forward(k, *arrays)
         y, extras = (out[0], out[1:]) if type(out) is tuple else (out, ())
+        y = np.asarray(y) if isinstance(y, np.generic) else y  # as NumPy's sum over all axes is
         assert y.shape == shape, f"{self.name}: promised {shape}, made {y.shape}"
         if isinstance(y, np.ndarray) and on_gpu(arrays[0]) and not self.moves:
             raise TypeError(f"{self.name}: forward on 'cuda' made a host array, expected k's")

@@ -474,6 +474,29 @@ def test_declaring_an_op_registers_it_and_it_works() -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_a_forward_may_end_in_numpys_sum_which_is_no_array() -> None:
+    @dataclass(frozen=True)
+    class SumOfSquares(Op):
+        def shape(self, x: tuple[int, ...]) -> tuple[int, ...]:
+            return ()
+
+        def forward(self, k: Any, x: Any) -> Any:
+            return (x * x).sum()
+
+        def vjp(self, gy: Tensor, x: Tensor) -> tuple[Tensor]:
+            return (gy * x * 2.0,)
+
+        @staticmethod
+        def samples() -> Iterator[Any]:
+            yield SumOfSquares(), draw("2 3")
+
+    x = leaf(1.0, -2.0)
+    y = SumOfSquares()(x) * 3.0
+    y.backward()
+    assert (y.item(), grad_of(x)) == (15.0, [6.0, -12.0])
+
+
+@pytest.mark.usefixtures("registry")
 def test_an_op_of_ones_own_hides_none_of_ours() -> None:
     ours = Op.registry["mul"]
 

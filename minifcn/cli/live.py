@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
+import time
 
 from .arguments import whole
 from .common import add_device, check_device, count, open_predictor
@@ -79,5 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def wait() -> None:
-    """Until Ctrl-C."""
-    threading.Event().wait()
+    """Until Ctrl-C, or SIGTERM; in a shell's background job too, where SIGINT comes ignored."""
+    from ..train.interrupt import Interrupt
+
+    with Interrupt() as interrupt:
+        while not interrupt.asked:
+            time.sleep(0.1)
