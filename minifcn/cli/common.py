@@ -69,6 +69,12 @@ def open_predictor(path: str, model: str | None, device: str) -> Any:
             f"{path} is a {type(opened.model).__name__}, which does not say what is where, as FCN "
             f"does; `minifcn locate` asks a classifier"
         )
+    if getattr(opened.model, "full_size", True) is False:
+        raise ValueError(
+            f"{path} is a classifier that answers for squares of {opened.model.stride} pixels, "
+            f"expected an answer for each, as convolutionize(..., full_size=True) makes it; "
+            f"`minifcn locate` takes it as it is"
+        )
     return replace(opened.predictor(), planned=True)
 
 

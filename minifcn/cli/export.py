@@ -69,15 +69,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _model(source: str, name: str | None) -> Any:
-    """A Predictor of a run or file, or an untrained network of a name."""
+    """A Predictor of a run or file, classifiers too, or an untrained network of a name."""
+    from ..interop import open_model
     from ..models import build
     from ..models.registry import MODELS
 
     if not Path(source).exists() and source in MODELS:
         return build({"name": source}, np.random.default_rng(0))
-    from .common import open_predictor
-
-    return open_predictor(source, name, "cpu")
+    if not Path(source).exists():
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    return open_model(source, name).predictor()
 
 
 def _check(network: Any, path: Path, shapes: Sequence[tuple[int, ...]]) -> int:
