@@ -163,6 +163,16 @@ def test_the_authors_logits_come_out():
     assert (y[0, :11].argmax(0) != drawn).mean() < 1e-4
 
 
+def test_the_authors_class_maps_come_out_to_the_pixel():
+    folder, frames = shared_data("espnet_camvid"), shared_data("camvid") / "val" / "images"
+    predictor = open_model(folder / "espnet_p2_q8_camvid.safetensors").predictor()
+    names = sorted(json.loads((folder / "reference.json").read_text()))
+    assert len(names) == 3
+    for name in names:
+        seen = predictor(read_image(frames / f"{name}.jpg")).class_map
+        assert (seen != read_label(folder / f"pred_{name}.png")).mean() < 1e-4, name
+
+
 def test_the_colours_in_the_wrong_order_are_noticed():
     net, folder = authors()
     image = read_image(folder / "input_0016E5_07959.png")
