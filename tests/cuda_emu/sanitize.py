@@ -60,13 +60,17 @@ def library(kind: str) -> Path:
 
 
 def environment(kind: str, order: int = 0) -> dict[str, str]:
-    """What a process needs whose kernels are compiled with a sanitizer; "" for none."""
+    """What a process needs whose kernels are compiled with a sanitizer; "" for none.
+
+    Options that pytest finds in the environment are those of the outer run, and not passed on.
+    """
     own = {
         **os.environ,
         "CUDA_EMU_ORDER": str(order),
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
     }
+    own.pop("PYTEST_ADDOPTS", None)
     if kind:
         own |= {
             "CUDA_EMU_SANITIZE": KINDS[kind][0],
